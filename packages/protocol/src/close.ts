@@ -1,0 +1,78 @@
+/**
+ * One table: every way a connection ends, and what its peer is told. Adding a way to end means
+ * adding a row. [§7.1] [§10]
+ */
+
+/** Codes of the Close push; a WebSocket close frame carries 4000 + code. [§7.1] */
+export const CloseCode = {
+  heartbeatTimeout: 0,
+  serverError: 1,
+  serverShutdown: 2,
+  unpackError: 3,
+  authError: 4,
+  sessionExpired: 5,
+  connectDuplicate: 6,
+} as const;
+export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];
+
+/** Names by code, as in the requirement's enum and in the label of `holdfast_closes_total`. */
+export const closeCodeNames = [
+  "HeartbeatTimeout",
+  "ServerError",
+  "ServerShutdown",
+  "UnpackError",
+  "AuthError",
+  "SessExpired",
+  "ConnectDuplicate",
+] as const;
+export type CloseCodeName = (typeof closeCodeNames)[number];
+
+/** What the peer is told; null where it is told nothing. */
+export interface Ending {
+  readonly code: CloseCode | null;
+  /** Short English, at most 100 bytes, no secrets. Empty where the code is null. */
+  readonly reason: string;
+  /** Who ended it: the label `by` of `holdfast_closes_total`. */
+  readonly by: "server" | "client" | "network";
+}
+
+function server(code: CloseCode, reason: string): Ending {
+  return { code, reason, by: "server" };
+}
+
+export const endings = {
+  // The peer stays silent, or does not take what it is sent.
+  heartbeatTimeout: server(CloseCode.heartbeatTimeout, "heartbeat timeout"),
+  slowConsumer: server(CloseCode.serverError, "slow consumer"),
+  // The node's own fault, or its limits.
+  serverError: server(CloseCode.serverError, "internal error"),
+  storeUnavailable: server(CloseCode.serverError, "service unavailable"),
+  memoryLimit: server(CloseCode.serverError, "memory limit"),
+  serverShutdown: server(CloseCode.serverShutdown, "server shutdown"),
+  // Bytes that are not a packet. [§5.10]
+  badVersion: server(CloseCode.unpackError, "bad-version"),
+  badCodec: server(CloseCode.unpackError, "bad-codec"),
+  badPlatform: server(CloseCode.unpackError, "bad-platform"),
+  badType: server(CloseCode.unpackError, "bad-type"),
+  truncated: server(CloseCode.unpackError, "truncated"),
+  trailing: server(CloseCode.unpackError, "trailing"),
+  badGzip: server(CloseCode.unpackError, "bad-gzip"),
+  tooLarge: server(CloseCode.unpackError, "too-large"),
+  badMetadata: server(CloseCode.unpackError, "bad-metadata"),
+  textMessage: server(CloseCode.unpackError, "text message"),
+  // Login. [§9, D30]
+  authTimeout: server(CloseCode.authError, "auth timeout"),
+  authRefused: server(CloseCode.authError, "auth refused"),
+  unauthenticatedRequests: server(CloseCode.authError, "too many requests before auth"),
+  sessionRefused: server(CloseCode.sessionExpired, "session expired"),
+  sessionEnded: server(CloseCode.sessionExpired, "session ended"),
+  takenOver: server(CloseCode.connectDuplicate, "session taken over"),
+  displaced: server(CloseCode.connectDuplicate, "duplicate login"),
+  // Nobody is told anything.
+  handshakeTimeout: { code: null, reason: "", by: "server" },
+  connectionLimit: { code: null, reason: "", by: "server" },
+  clientLeft: { code: null, reason: "", by: "client" },
+  connectionLost: { code: null, reason: "", by: "network" },
+} as const satisfies Record<string, Ending>;
+
+export type EndingName = keyof typeof endings;

@@ -1,0 +1,153 @@
+/**
+ * The nouns of the registry and its interface: who may come in, and who sits where.
+ * Every implementation obeys the rules written as tests in `contract.ts`.
+ */
+
+/** Where a session sits now. A connection id is never used twice, so a seat is its own fence. */
+export interface Seat {
+  readonly node: string; // [A-Za-z0-9_-]+, name and random boot id
+  readonly connection: string; // [A-Za-z0-9_-]+, unique within the node
+}
+
+export type Policy = "displace" | "reject";
+
+/** Whose login a token opens, and by which rules. Decided by whoever issued the token. */
+export interface Identity {
+  readonly account: string; // 1 to 256 bytes of UTF-8
+  /** Open connections the account may have; the `limit` of the wire. 1 to 1000. */
+  readonly seatsMax: number;
+  readonly policy: Policy;
+  /** What the issuer says of the account. A client cannot change it. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** A login. It outlives its connection, and keeps its `sid` through every resume. */
+export interface Session extends Identity {
+  readonly tag: string; // names the account's keys: the hash of the account
+  readonly sid: string; // stable, and no secret
+  /** Rises with every login and resume of the account; a lower one is older. */
+  readonly generation: number;
+  readonly expiresAtMs: number; // as told to the client
+  /** What the client said of itself in its auth or reconnect. [§7.6] */
+  readonly clientMetadata: Readonly<Record<string, string>>;
+}
+
+export interface Holding {
+  readonly session: Session;
+  readonly seat: Seat;
+  /** The client has shown that it received its session id: a packet or pong came after it. */
+  readonly proven: boolean;
+}
+
+/** A seat lost by somebody, and whose it was. */
+export interface LostSeat extends Seat {
+  readonly sid: string;
+  readonly generation: number;
+}
+
+export interface Claim {
+  readonly session: Session;
+  /** The session id of the wire: a secret, to be told to this client and to nobody else. */
+  readonly sessionId: string;
+  /** Seats of this account, this one included, after any displacement. */
+  readonly online: number;
+  /** Lost to a newer login: these sessions are over. The caller MUST tell each one's node. */
+  readonly displaced: readonly LostSeat[];
+  /** The earlier seat of this very session, lost to its resume. The caller MUST tell its node. */
+  readonly takenOver: readonly LostSeat[];
+  /** Seats whose lease had run out, found on the way. */
+  readonly lapsed: readonly LostSeat[];
+}
+
+/**
+ * token: unknown, expired, or of another epoch. replayed: used by another connection.
+ * session: unknown, expired, over, or an id that was replaced. limit: policy reject, no place.
+ * flapping: the kick-war breaker. [§7.3] [§7.4]
+ */
+export type Refusal = "token" | "replayed" | "session" | "limit" | "flapping";
+
+/** A missing record is seated again, and "held": absence is not loss. */
+export type Verdict = "held" | "displaced" | "takenOver" | "ended";
+
+export interface IssuedToken {
+  readonly token: string; // a secret
+  readonly expiresAtMs: number;
+  /** Open connections of the account, the true number. */
+  readonly online: number;
+}
+
+export interface Presented {
+  readonly seat: Seat;
+  /** Made by the node, the same for a repeated call of the same connection and credential. */
+  readonly sid: string; // 16 characters of base64url; only a login uses it
+  readonly secret: string; // 22 characters of base64url or more
+  /** From the client's request; on resume an empty map keeps the stored one. */
+  readonly clientMetadata: Readonly<Record<string, string>>;
+}
+
+export interface SessionRegistry {
+  issue(identity: Identity, ttlMs: number): Promise<IssuedToken>;
+  /**
+   * Idempotent for the same token and the same seat. Throws RegistryUnavailable when the store
+   * cannot answer in time; the seat has then been given back behind the call.
+   */
+  login(token: string, presented: Presented): Promise<Claim | Refusal>;
+  /** As login, for a session id of before. Rotates the secret. */
+  resume(sessionId: string, presented: Presented): Promise<Claim | Refusal>;
+  /** One verdict for each holding, in order; null where the store could not say. Never throws. */
+  renew(holdings: readonly Holding[]): Promise<readonly (Verdict | null)[]>;
+  /** Gives a seat back; the session stays. Does nothing when the seat is no longer this one's. */
+  leave(holding: Holding): Promise<void>;
+  /** Ends one session, or all of an account with its unused tokens. Idempotent. */
+  end(
+    who: { readonly account: string } | { readonly session: Session },
+    reason: string,
+  ): Promise<{ readonly sessions: number; readonly seats: readonly LostSeat[] }>;
+}
+
+/** The store did not answer, or not in time: the credentials were not found bad. */
+export class RegistryUnavailable extends Error {
+  /** A word for `holdfast_dependency_errors_total`. */
+  readonly fault: StoreFault;
+
+  constructor(fault: StoreFault, options?: ErrorOptions) {
+    super(`Registry did not answer: ${fault}`, options);
+    this.name = "RegistryUnavailable";
+    this.fault = fault;
+  }
+}
+
+export type StoreFault =
+  | "timeout"
+  | "refused"
+  | "readonly"
+  | "oom"
+  | "loading"
+  | "clusterdown"
+  | "noreplicas"
+  | "other";
+
+/** Numbers every implementation is made with; registry.md of the docs says why. */
+export interface RegistrySettings {
+  readonly sessionTtlMs: number; // default 24 h
+  readonly leaseMs: number; // default 45 s
+  readonly firstLeaseMs: number; // default 10 s
+  /** Renewal writes only where less of the lease is left than this. Default 30 s. */
+  readonly renewBelowMs: number;
+  readonly aliasGraceMs: number; // default 60 s
+  readonly sessionsPerAccountMax: number; // default 100
+  /** Displacements of one account within the window, after which it flaps. 0 turns it off. */
+  readonly flapDisplacementsMax: number; // default 5
+  readonly flapWindowMs: number; // default 60 s
+}
+
+export const defaultRegistrySettings: RegistrySettings = {
+  sessionTtlMs: 24 * 60 * 60 * 1000,
+  leaseMs: 45_000,
+  firstLeaseMs: 10_000,
+  renewBelowMs: 30_000,
+  aliasGraceMs: 60_000,
+  sessionsPerAccountMax: 100,
+  flapDisplacementsMax: 5,
+  flapWindowMs: 60_000,
+};
