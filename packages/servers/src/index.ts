@@ -1,0 +1,6 @@
+/** Real servers as child processes, for tests and for the development cluster. Linux only. */
+export { type Exchange, exchange } from "./exchange.ts";
+export { type NatsOptions, probeNats, startNats } from "./nats.ts";
+export { freePort, isListening } from "./port.ts";
+export { type Place, type ProcessOptions, type Server, startProcess } from "./process.ts";
+export { probeRedis, startRedis } from "./redis.ts";
