@@ -1,0 +1,55 @@
+/** What any process of Holdfast needs around its work. */
+export {
+  type Admin,
+  type AdminOptions,
+  isLoopback,
+  isSameSecret,
+  type Readiness,
+  startAdmin,
+} from "./admin.ts";
+export { type Clock, createManualClock, type ManualClock, systemClock } from "./clock.ts";
+export { type Environment, readSettings, type Settings, SettingsError } from "./env.ts";
+export { listenFailure } from "./listen.ts";
+export {
+  createLog,
+  createSilentLog,
+  type Log,
+  type LogFields,
+  type LogLevel,
+  type LogOptions,
+} from "./log.ts";
+export {
+  type Build,
+  type CounterCell,
+  createMetrics,
+  type GaugeCell,
+  type HistogramCell,
+  type Labelled,
+  type Metrics,
+} from "./metrics.ts";
+export {
+  type Part,
+  type ProcessHost,
+  type RunningService,
+  type RunOptions,
+  runService,
+  type StopSignal,
+} from "./process.ts";
+export {
+  boolean,
+  bytes,
+  choice,
+  decimal,
+  duration,
+  integer,
+  list,
+  optionalText,
+  printable,
+  type Setting,
+  type SettingsTable,
+  type SettingsValues,
+  secret,
+  settingsTable,
+  text,
+  url,
+} from "./setting.ts";
