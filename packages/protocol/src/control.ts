@@ -1,0 +1,186 @@
+/**
+ * Bodies of the control commands, and of errors, to plain values and back. This file alone knows
+ * the protobuf library; what the messages mean is [§7] and [§6]. Every decoder throws
+ * ControlBodyError. Heartbeats are written in heartbeat.ts, by hand.
+ */
+
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import {
+  AuthRequestSchema,
+  AuthResponseSchema,
+  type Close_Code,
+  CloseSchema,
+  ErrorSchema,
+  HeartbeatSchema,
+  ReconnectRequestSchema,
+  ReconnectResponseSchema,
+} from "./gen/control_pb.ts";
+
+/** A control body that is not what it should be: no unpack error, but status 3, code 400. [D13] */
+export class ControlBodyError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "ControlBodyError";
+  }
+}
+
+export interface CloseBody {
+  /** Usually a CloseCode; numbers that are not known are kept. */
+  readonly code: number;
+  readonly reason: string;
+}
+
+export interface HeartbeatBody {
+  /** Milliseconds since 1970. */
+  readonly timestampMs: number;
+  /** Null if it was not set, which differs from 0. */
+  readonly id: number | null;
+}
+
+/** Of an Auth or a Reconnect; kept with the session. Not the metadata of a packet. [§7.6] */
+export type LoginMetadata = Readonly<Record<string, string>>;
+
+export interface AuthRequestBody {
+  readonly token: string;
+  readonly metadata: LoginMetadata;
+}
+
+export interface ReconnectRequestBody {
+  readonly sessionId: string;
+  readonly metadata: LoginMetadata;
+}
+
+/** What answers an Auth, and a Reconnect: they have the same layout. [§7.5] */
+export interface AuthResponseBody {
+  readonly sessionId: string;
+  /** Absolute, milliseconds since 1970. [D22] */
+  readonly expiresAtMs: number;
+  readonly limit: number;
+  readonly online: number;
+}
+export type ReconnectResponseBody = AuthResponseBody;
+
+export interface ErrorBody {
+  /** A code above 2^53 - 1 comes as the nearest number there is. */
+  readonly code: number;
+  readonly message: string;
+}
+
+/** Bounds of the metadata of a login; the bytes are those of its keys and values. [§7.6] */
+const loginEntriesMax = 64;
+const loginBytesMax = 8 * 1024;
+
+export function encodeClose(code: number, reason: string): Uint8Array {
+  // Open enum: the library takes any number, only its type lists the known ones.
+  return toBinary(CloseSchema, create(CloseSchema, { code: code as Close_Code, reason }));
+}
+
+/** An empty body is HeartbeatTimeout without a reason. [§7.1] */
+export function decodeClose(bytes: Uint8Array): CloseBody {
+  const { code, reason } = read(CloseSchema, bytes);
+  return { code, reason };
+}
+
+/** Of our own heartbeats only: those of a peer may be any bytes, and are echoed unread. */
+export function decodeHeartbeat(bytes: Uint8Array): HeartbeatBody {
+  const { timestamp, heartbeatId } = read(HeartbeatSchema, bytes);
+  return { timestampMs: toSafeNumber("timestamp", timestamp), id: heartbeatId ?? null };
+}
+
+export function encodeAuthRequest(body: AuthRequestBody): Uint8Array {
+  return toBinary(AuthRequestSchema, create(AuthRequestSchema, body));
+}
+
+/** The token may be empty: whether that will do is up to the caller. [§7.3] */
+export function decodeAuthRequest(bytes: Uint8Array): AuthRequestBody {
+  const { token, metadata } = read(AuthRequestSchema, bytes);
+  return { token, metadata: checkLoginMetadata(metadata) };
+}
+
+export function encodeAuthResponse(body: AuthResponseBody): Uint8Array {
+  return toBinary(AuthResponseSchema, create(AuthResponseSchema, toLoginFields(body)));
+}
+
+export function decodeAuthResponse(bytes: Uint8Array): AuthResponseBody {
+  return fromLoginFields(read(AuthResponseSchema, bytes));
+}
+
+export function encodeReconnectRequest(body: ReconnectRequestBody): Uint8Array {
+  return toBinary(ReconnectRequestSchema, create(ReconnectRequestSchema, body));
+}
+
+/** The session id may be empty: whether that will do is up to the caller. [§7.4] */
+export function decodeReconnectRequest(bytes: Uint8Array): ReconnectRequestBody {
+  const { sessionId, metadata } = read(ReconnectRequestSchema, bytes);
+  return { sessionId, metadata: checkLoginMetadata(metadata) };
+}
+
+export function encodeReconnectResponse(body: ReconnectResponseBody): Uint8Array {
+  return toBinary(ReconnectResponseSchema, create(ReconnectResponseSchema, toLoginFields(body)));
+}
+
+export function decodeReconnectResponse(bytes: Uint8Array): ReconnectResponseBody {
+  return fromLoginFields(read(ReconnectResponseSchema, bytes));
+}
+
+/** Throws RangeError, by BigInt, if the code is not a whole number. */
+export function encodeErrorBody(code: number, message: string): Uint8Array {
+  return toBinary(ErrorSchema, create(ErrorSchema, { code: BigInt(code), msg: message }));
+}
+
+/** An empty body is code 0 and no text. [§6] */
+export function decodeErrorBody(bytes: Uint8Array): ErrorBody {
+  const { code, msg } = read(ErrorSchema, bytes);
+  return { code: Number(code), message: msg };
+}
+
+function read<Schema extends DescMessage>(schema: Schema, bytes: Uint8Array): MessageShape<Schema> {
+  try {
+    // What we do not know is not passed on either, so it need not be kept.
+    return fromBinary(schema, bytes, { readUnknownFields: false });
+  } catch (cause) {
+    throw new ControlBodyError(`Cannot read ${schema.name} of ${bytes.length} bytes`, { cause });
+  }
+}
+
+function toLoginFields(body: AuthResponseBody) {
+  const { sessionId, expiresAtMs, limit, online } = body;
+  return { sessionId, expires: BigInt(expiresAtMs), limit, online };
+}
+
+function fromLoginFields(fields: {
+  readonly sessionId: string;
+  readonly expires: bigint;
+  readonly limit: number;
+  readonly online: number;
+}): AuthResponseBody {
+  const { sessionId, expires, limit, online } = fields;
+  return { sessionId, expiresAtMs: toSafeNumber("expires", expires), limit, online };
+}
+
+function toSafeNumber(name: string, value: bigint): number {
+  const number = Number(value);
+  if (Number.isSafeInteger(number)) return number;
+  throw new ControlBodyError(`Cannot read ${name} ${value}: it is not a safe integer`);
+}
+
+function checkLoginMetadata(metadata: LoginMetadata): LoginMetadata {
+  const entries = Object.entries(metadata);
+  const bytes = entries.reduce(
+    (sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(value),
+    0,
+  );
+  if (entries.length > loginEntriesMax || bytes > loginBytesMax) {
+    throw new ControlBodyError(
+      `Cannot accept metadata of ${entries.length} entries and ${bytes} bytes: ` +
+        `limits are ${loginEntriesMax} and ${loginBytesMax}`,
+    );
+  }
+  return metadata;
+}
