@@ -21,6 +21,8 @@ export interface AdminOptions {
   readonly token: string | null;
   /** By path, as "/drain": POST, from this machine or with the token. */
   readonly actions: Readonly<Record<string, (request: Request) => Promise<Response>>>;
+  /** Whether an address is on this machine. Tests, which are, say otherwise. */
+  readonly isLocal?: (address: string) => boolean;
 }
 
 export interface Admin {
@@ -56,7 +58,7 @@ async function answer(options: AdminOptions, request: Request, from: string): Pr
   const action = Object.hasOwn(options.actions, path) ? options.actions[path] : undefined;
   if (action !== undefined) {
     if (request.method !== "POST") return methodNotAllowed("POST");
-    if (!mayAct(options.token, request, from)) return plain(403, "forbidden\n");
+    if (!mayAct(options, request, from)) return plain(403, "forbidden\n");
     return action(request);
   }
   if (path !== "/metrics" && path !== "/livez" && path !== "/readyz") {
@@ -74,8 +76,9 @@ function readiness({ ready, reasons }: Readiness): Response {
   return Response.json({ ready, reasons }, { status: ready ? 200 : 503 });
 }
 
-function mayAct(token: string | null, request: Request, from: string): boolean {
-  if (isLoopback(from)) return true;
+function mayAct(options: AdminOptions, request: Request, from: string): boolean {
+  const { token, isLocal = isLoopback } = options;
+  if (isLocal(from)) return true;
   const given = /^bearer +(.+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
   return token !== null && given !== undefined && isSameSecret(given, token);
 }

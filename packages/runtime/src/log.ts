@@ -4,6 +4,7 @@
  */
 import pino from "pino";
 import { type Clock, systemClock } from "./clock.ts";
+import { createOutput, toDescriptor } from "./output.ts";
 import { presentable } from "./redact.ts";
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
@@ -18,8 +19,8 @@ export interface Log {
   error(event: string, fields?: LogFields): void;
   /** Says these fields with every event; shares the bound on floods. */
   child(fields: LogFields): Log;
-  /** Writes what still waits. Called before the process ends; never throws. */
-  flush(): void;
+  /** Waits a moment for what is not written yet. For the end of the process; never rejects. */
+  flush(): Promise<void>;
 }
 
 export interface LogOptions {
@@ -35,11 +36,13 @@ export interface LogOptions {
 export const identicalEventsMax = 100;
 /** Lines that wait for a slow stdout; what comes above is dropped. */
 const waitingBytesMax = 1024 * 1024;
+/** How long the end of the process waits for the last lines. */
+const flushMs = 500;
 /** Names with a count of their own. Events come from the code, so there are never so many. */
 const countedEventsMax = 1000;
 
 export function createLog(options: LogOptions): Log {
-  const output = options.write === undefined ? createStdout() : lineWriter(options.write);
+  const stdout = createOutput({ waitingBytesMax, write: toDescriptor(1) });
   const logger = pino(
     {
       level: options.level,
@@ -47,12 +50,12 @@ export function createLog(options: LogOptions): Log {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    output.stream,
+    { write: options.write ?? stdout.write },
   );
   const sampler = createSampler(options.clock ?? systemClock, (level, event, suppressed) => {
     logger[level]({ event, suppressed });
   });
-  return logOn(logger, { sampler, flush: output.flush });
+  return logOn(logger, { sampler, flush: () => stdout.flush(flushMs) });
 }
 
 /** Says nothing: for tests and for what is embedded. */
@@ -64,14 +67,14 @@ export function createSilentLog(): Log {
     warn: silent,
     error: silent,
     child: () => log,
-    flush: silent,
+    flush: () => Promise.resolve(),
   };
   return log;
 }
 
 function logOn(
   logger: pino.Logger,
-  shared: { readonly sampler: Sampler; readonly flush: () => void },
+  shared: { readonly sampler: Sampler; readonly flush: () => Promise<void> },
 ): Log {
   const at = (level: LogLevel) => (event: string, fields?: LogFields) => {
     if (!logger.isLevelEnabled(level) || !shared.sampler.admits(level, event)) return;
@@ -126,31 +129,4 @@ function createSampler(
       if (seen > identicalEventsMax) report(level, event, seen - identicalEventsMax);
     }
   }
-}
-
-interface Output {
-  readonly stream: pino.DestinationStream;
-  readonly flush: () => void;
-}
-
-function lineWriter(write: (line: string) => void): Output {
-  return { stream: { write }, flush: () => {} };
-}
-
-/** Writes in the background and holds a bounded number of bytes when stdout is slow. */
-function createStdout(): Output {
-  const stream = pino.destination({ dest: 1, sync: false, maxLength: waitingBytesMax });
-  // EPIPE, ENOSPC and their like: the line is lost or tried again with the next one. Nothing can
-  // be said about it on the very stream that is broken.
-  stream.on("error", () => {});
-  return {
-    stream,
-    flush() {
-      try {
-        stream.flushSync();
-      } catch {
-        // The process is about to end, and has nowhere to say so.
-      }
-    },
-  };
 }

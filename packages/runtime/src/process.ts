@@ -138,9 +138,10 @@ export function runService(options: RunOptions): RunningService {
   function exit(code: number): void {
     if (hasExited) return;
     hasExited = true;
-    log.flush();
-    host.exit(code);
-    finish(code);
+    void log.flush().then(() => {
+      host.exit(code);
+      finish(code);
+    });
   }
 }
 
