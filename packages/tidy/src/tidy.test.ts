@@ -1,6 +1,6 @@
 /**
  * The house rules that a machine can check: sizes, names, words, manifests. Which way the doors
- * open is in doors.test.ts. A rule with exceptions lists them here, so that the list can only shrink.
+ * open is in doors.test.ts. A rule with exceptions lists them here, so that the list only shrinks.
  */
 import { describe, expect, test } from "bun:test";
 import { basename } from "node:path";
