@@ -27,6 +27,10 @@ export interface Session extends Identity {
   readonly sid: string; // stable, and no secret
   /** Rises with every login and resume of the account; a lower one is older. */
   readonly generation: number;
+  /** The generation of its login: its age, which a resume does not change. */
+  readonly loginGeneration: number;
+  /** Of the secret its client holds; lets a renewal restore a session that the store has lost. */
+  readonly secretHash: string;
   readonly expiresAtMs: number; // as told to the client
   /** What the client said of itself in its auth or reconnect. [§7.6] */
   readonly clientMetadata: Readonly<Record<string, string>>;
@@ -49,13 +53,15 @@ export interface Claim {
   readonly session: Session;
   /** The session id of the wire: a secret, to be told to this client and to nobody else. */
   readonly sessionId: string;
+  /** The id before the last was presented, within its grace: a lost answer, or a stolen id. */
+  readonly isAliasUsed: boolean;
   /** Seats of this account, this one included, after any displacement. */
   readonly online: number;
   /** Lost to a newer login: these sessions are over. The caller MUST tell each one's node. */
   readonly displaced: readonly LostSeat[];
   /** The earlier seat of this very session, lost to its resume. The caller MUST tell its node. */
   readonly takenOver: readonly LostSeat[];
-  /** Seats whose lease had run out, found on the way. */
+  /** Other sessions' seats whose lease had run out, found on the way. */
   readonly lapsed: readonly LostSeat[];
 }
 
@@ -80,12 +86,13 @@ export interface Presented {
   readonly seat: Seat;
   /** Made by the node, the same for a repeated call of the same connection and credential. */
   readonly sid: string; // 16 characters of base64url; only a login uses it
-  readonly secret: string; // 22 characters of base64url or more
+  readonly secret: string; // 43 characters of base64url
   /** From the client's request; on resume an empty map keeps the stored one. */
   readonly clientMetadata: Readonly<Record<string, string>>;
 }
 
 export interface SessionRegistry {
+  /** Lives 1 ms to 24 h. Throws RangeError for an identity or a time out of bounds. */
   issue(identity: Identity, ttlMs: number): Promise<IssuedToken>;
   /**
    * Idempotent for the same token and the same seat. Throws RegistryUnavailable when the store

@@ -1,0 +1,32 @@
+/** Who may come in, and who sits where: the nouns, the interface, and it inside one process. */
+export {
+  createSecret,
+  deriveCredential,
+  formatSessionId,
+  formatToken,
+  hashOf,
+  parseSessionId,
+  parseToken,
+  type SessionIdParts,
+  type TokenParts,
+  tagOf,
+} from "./identifiers.ts";
+export { createMemoryRegistry } from "./memory.ts";
+export {
+  type Claim,
+  defaultRegistrySettings,
+  type Holding,
+  type Identity,
+  type IssuedToken,
+  type LostSeat,
+  type Policy,
+  type Presented,
+  type Refusal,
+  type RegistrySettings,
+  RegistryUnavailable,
+  type Seat,
+  type Session,
+  type SessionRegistry,
+  type StoreFault,
+  type Verdict,
+} from "./session.ts";
