@@ -72,6 +72,16 @@ describe("createMetrics", () => {
     expect(await series(metrics, "holdfast_keys")).toEqual(["holdfast_keys 2"]);
   });
 
+  test("gauges with labels can be brought up to date at every collection", async () => {
+    const metrics = create();
+    const keys = metrics.gauge({ name: "holdfast_keys", help: "keys", labels: ["scope"] });
+    metrics.onCollect(() => keys.labels({ scope: "ip" }).inc());
+
+    await metrics.text();
+
+    expect(await series(metrics, "holdfast_keys")).toEqual(['holdfast_keys{scope="ip"} 2']);
+  });
+
   test("histogram sorts what it observes into its buckets", async () => {
     const metrics = create();
     const took = metrics.histogram({

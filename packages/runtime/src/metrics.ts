@@ -36,8 +36,12 @@ export interface Metrics {
   ): Labelled<Label, CounterCell>;
   /** With `read`, it is asked when somebody collects. */
   gauge(options: Declaration & { readonly read?: () => number }): GaugeCell;
+  /** As above; `read` is asked for each cell that was made, with its labels. */
   gauge<const Label extends string>(
-    options: Declaration & { readonly labels: readonly Label[] },
+    options: Declaration & {
+      readonly labels: readonly Label[];
+      readonly read?: (labels: Readonly<Record<Label, string>>) => number;
+    },
   ): Labelled<Label, GaugeCell>;
   histogram(options: Declaration & { readonly buckets: readonly number[] }): HistogramCell;
   histogram<const Label extends string>(
@@ -46,6 +50,8 @@ export interface Metrics {
       readonly labels: readonly Label[];
     },
   ): Labelled<Label, HistogramCell>;
+  /** Called whenever somebody collects, before anything is read: for gauges with labels. */
+  onCollect(update: () => void): void;
   /** Exposition format 0.0.4. */
   text(): Promise<string>;
   readonly contentType: string;
@@ -66,18 +72,23 @@ const lagBuckets = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
 type AnyDeclaration = Declaration & {
   readonly labels?: readonly string[];
   readonly buckets?: readonly number[];
-  readonly read?: () => number;
+  readonly read?: (labels: LabelValues) => number;
 };
 
 export function createMetrics(
   options: { readonly build?: Build; readonly clock?: Clock } = {},
 ): Metrics {
   const registry = new prometheus.Registry();
+  const updates: (() => void)[] = [];
   const metrics = {
     counter: (declared: AnyDeclaration) => counterIn(registry, checked(declared)),
     gauge: (declared: AnyDeclaration) => gaugeIn(registry, checked(declared)),
     histogram: (declared: AnyDeclaration) => histogramIn(registry, checked(declared)),
-    text: () => registry.metrics(),
+    onCollect: (update: () => void) => void updates.push(update),
+    text: () => {
+      for (const update of updates) update();
+      return registry.metrics();
+    },
     contentType: registry.contentType,
     stop: () => {},
     // The overloads say what each kind gives back with labels and without; checked by the tests.
@@ -129,7 +140,8 @@ function counterIn(registry: prometheus.Registry, declared: AnyDeclaration) {
 }
 
 function gaugeIn(registry: prometheus.Registry, declared: AnyDeclaration) {
-  const cells = createCells(declared, () => {
+  const { read } = declared;
+  const cells = createCells(declared, (labels) => {
     let value = 0;
     return {
       set(next: number) {
@@ -141,7 +153,7 @@ function gaugeIn(registry: prometheus.Registry, declared: AnyDeclaration) {
       dec(by = 1) {
         value -= by;
       },
-      read: declared.read ?? (() => value),
+      read: read === undefined ? () => value : () => read(labels),
     };
   });
   new prometheus.Gauge({
