@@ -1,0 +1,297 @@
+/**
+ * Bytes to packets to whoever handles them: the rows of the state machine, in one place. [§9]
+ */
+import {
+  Command,
+  decodeMessage,
+  decodeTcpHandshake,
+  type EndingName,
+  gatewayErrors,
+  type Packet,
+  ProtocolError,
+  type ProtocolFault,
+  type Request,
+} from "@holdfast/protocol";
+import { forward } from "./handlers/forward.ts";
+import { logIn } from "./handlers/login.ts";
+import {
+  agree,
+  close,
+  forgetWaiting,
+  holdBytes,
+  type Peer,
+  respondError,
+  respondHeartbeat,
+} from "./peer.ts";
+
+const endingOfFault: Record<ProtocolFault, EndingName> = {
+  "bad-version": "badVersion",
+  "bad-codec": "badCodec",
+  "bad-platform": "badPlatform",
+  "bad-type": "badType",
+  truncated: "truncated",
+  trailing: "trailing",
+  "bad-gzip": "badGzip",
+  "too-large": "tooLarge",
+  "bad-metadata": "badMetadata",
+};
+
+/** A chunk of a TCP stream, or one WebSocket message. Ends the connection if it is spoiled. */
+export function receive(peer: Peer, bytes: Uint8Array): void {
+  if (peer.phase.at === "closed" || peer.finishUntilMs > 0) return; // discarded
+  peer.node.metrics.bytesRead(peer.connection.transport, bytes.length);
+  try {
+    if (peer.connection.transport === "tcp") receiveChunk(peer, bytes);
+    else receiveMessage(peer, bytes);
+  } catch (error) {
+    spoiled(peer, error);
+  }
+}
+
+function spoiled(peer: Peer, error: unknown): void {
+  const { metrics, log } = peer.node;
+  if (error instanceof ProtocolError) {
+    metrics.decodeError(peer.connection.transport, reasonOf(error.fault));
+    close(peer, endingOfFault[error.fault]);
+    return;
+  }
+  metrics.exception("packet");
+  log.error("packet_failed", { error: error instanceof Error ? error.stack : String(error) });
+  close(peer, "serverError");
+}
+
+function reasonOf(fault: ProtocolFault): string {
+  switch (fault) {
+    case "bad-type":
+      return "type";
+    case "bad-gzip":
+      return "gzip";
+    case "too-large":
+    case "truncated":
+    case "trailing":
+      return "length";
+    default:
+      return "header";
+  }
+}
+
+function receiveChunk(peer: Peer, chunk: Uint8Array): void {
+  const rest = peer.phase.at === "handshake" ? receiveHandshake(peer, chunk) : chunk;
+  if (rest === null || rest.length === 0) return;
+  peer.decoder?.push(rest);
+  drainDecoder(peer);
+}
+
+/** Two bytes, together or one by one; what follows them is packets already. [§4.1] */
+function receiveHandshake(peer: Peer, chunk: Uint8Array): Uint8Array | null {
+  let used = 0;
+  if (peer.firstByte < 0) peer.firstByte = chunk[used++]!; // a chunk is never empty
+  if (used === chunk.length) return null;
+  agree(peer, decodeTcpHandshake(peer.firstByte, chunk[used++]!)); // used < length
+  return chunk.subarray(used);
+}
+
+/** Handles all whole packets the decoder has. */
+function drainDecoder(peer: Peer): void {
+  for (;;) {
+    // A packet may close the peer or change its limits, so the decoder is asked for anew.
+    const { decoder } = peer;
+    if (decoder === null) return;
+    const packet = decoder.next();
+    if (packet === null) {
+      hold(peer, decoder.pendingBytes);
+      if (decoder.isHeldByLimit) peer.connection.pause();
+      return;
+    }
+    arrived(peer, packet);
+  }
+}
+
+/** Bytes of an unfinished packet count, with all others of the node. [I6] */
+function hold(peer: Peer, decoderBytes: number): void {
+  const { node } = peer;
+  const bytes = decoderBytes + peer.waitingBytes;
+  if (bytes === peer.heldBytes) return;
+  holdBytes(peer, bytes);
+  if (node.bodyBytes <= node.config.nodeBodyBytesMax) return;
+  node.metrics.rateLimited("node_memory");
+  close(peer, "memoryLimit");
+}
+
+function receiveMessage(peer: Peer, message: Uint8Array): void {
+  const { node, version } = peer;
+  if (peer.phase.at === "entering" && isForUpstream(message)) {
+    // Not decoded yet: by then it may be larger than a stranger's packet may be. [§5.5]
+    enqueue(peer, message, message.length, () => requestIdOf(message));
+    hold(peer, 0);
+    return;
+  }
+  const limits = peer.phase.at === "open" ? node.limits.open : node.limits.login;
+  arrived(peer, decodeMessage(message, version, limits));
+}
+
+function isForUpstream(message: Uint8Array): boolean {
+  const isRequest = ((message[0] ?? 0) & 0x0f) === 1;
+  return isRequest && message.length >= 6 && message[1]! > Command.reconnect; // length checked
+}
+
+function requestIdOf(message: Uint8Array): number {
+  return new DataView(message.buffer, message.byteOffset).getUint32(2);
+}
+
+/** A packet that has just come in. */
+function arrived(peer: Peer, packet: Packet): void {
+  const { node, phase } = peer;
+  peer.lastSeenMs = node.clock.monotonic();
+  // The client's first packet after its answer shows that it has its new session id. [D20]
+  if (phase.at === "open") phase.held.proven = true;
+  const isControl = packet.command <= Command.reconnect;
+  node.metrics.received(
+    peer.connection.transport,
+    isControl ? "control" : packet.type,
+    packet.body.length,
+  );
+  handle(peer, packet);
+}
+
+function handle(peer: Peer, packet: Packet): void {
+  switch (packet.type) {
+    case "request":
+      handleRequest(peer, packet);
+      return;
+    case "response":
+      if (packet.command === Command.heartbeat) heartbeatAnswered(peer, packet.requestId);
+      return; // others answer nothing that was asked [§5.8]
+    case "push":
+      if (packet.command === Command.close) close(peer, "clientLeft"); // [D15]
+      return;
+    default:
+      packet satisfies never;
+  }
+}
+
+function handleRequest(peer: Peer, request: Request): void {
+  const { command, requestId } = request;
+  switch (command) {
+    case Command.heartbeat:
+      respondHeartbeat(peer, requestId, request.body); // in every state, ahead of queued work
+      return;
+    case Command.close:
+      respondError(peer, command, requestId, gatewayErrors.unknownCommand);
+      return;
+    case Command.auth:
+    case Command.reconnect:
+      if (peer.phase.at === "login") decide(peer, request);
+      else respondError(peer, command, requestId, gatewayErrors.alreadyAuthenticated);
+      return;
+    default:
+      handleOther(peer, request);
+  }
+}
+
+function decide(peer: Peer, request: Request): void {
+  logIn(peer, request)
+    .then(() => resumeInput(peer))
+    .catch((error) => spoiled(peer, error));
+}
+
+function handleOther(peer: Peer, request: Request): void {
+  switch (peer.phase.at) {
+    case "open":
+      forward(peer, request, peer.phase.held);
+      return;
+    case "entering":
+      enqueue(peer, request, request.body.length, () => request.requestId);
+      return;
+    case "login":
+      tooEarly(peer, request, true);
+      return;
+    case "handshake":
+    case "closed":
+      return;
+    default:
+      peer.phase satisfies never;
+  }
+}
+
+/** 16 are answered, the next is one too many; those that waited behind a login do not count. */
+function tooEarly(peer: Peer, request: Request, counts: boolean): void {
+  if (counts && ++peer.earlyRequests > peer.node.config.preAuthRequestsMax) {
+    peer.node.metrics.rateLimited("pre_auth");
+    close(peer, "unauthenticatedRequests");
+    return;
+  }
+  respondError(peer, request.command, request.requestId, gatewayErrors.unauthenticated);
+}
+
+/** While a login is decided, packets wait in order, within bounds. [D29] */
+function enqueue(
+  peer: Peer,
+  item: Request | Uint8Array,
+  bytes: number,
+  requestId: () => number,
+): void {
+  const { config } = peer.node;
+  peer.waiting ??= [];
+  const isFull =
+    peer.waiting.length >= config.preAuthQueueMax ||
+    peer.waitingBytes + bytes > config.preAuthQueueBytesMax;
+  if (isFull) {
+    peer.node.metrics.rateLimited("pre_auth");
+    const command = item instanceof Uint8Array ? item[1]! : item.command; // has a header
+    respondError(peer, command, requestId(), gatewayErrors.rateLimit);
+    return;
+  }
+  peer.waiting.push(item);
+  peer.waitingBytes += bytes;
+}
+
+/** The login has been decided: what waited behind it is handled in order, then reading goes on. */
+function resumeInput(peer: Peer): void {
+  const { waiting } = peer;
+  forgetWaiting(peer);
+  for (const item of waiting ?? []) handleWaiting(peer, item);
+  if (peer.phase.at === "closed") return;
+  peer.connection.resume();
+  if (peer.decoder === null) hold(peer, 0);
+  else drainDecoder(peer);
+}
+
+function handleWaiting(peer: Peer, item: Packet | Uint8Array): void {
+  const { node, phase, version } = peer;
+  if (phase.at === "closed") return;
+  const limits = phase.at === "open" ? node.limits.open : node.limits.login;
+  const packet = item instanceof Uint8Array ? decodeMessage(item, version, limits) : item;
+  if (phase.at === "login" && packet.type === "request") tooEarly(peer, packet, false);
+  else handle(peer, packet);
+}
+
+function heartbeatAnswered(peer: Peer, id: number): void {
+  if (peer.pingId === 0 || id !== peer.pingId) return;
+  peer.pingId = 0;
+  const { node } = peer;
+  node.metrics.roundTrip(peer.connection.transport, node.clock.monotonic() - peer.pingSentMs);
+}
+
+/** A WebSocket ping (null) or the payload of a pong: life, and perhaps the answer to our ping. */
+export function alive(peer: Peer, pong: Uint8Array | null): void {
+  if (peer.phase.at === "closed") return;
+  peer.lastSeenMs = peer.node.clock.monotonic();
+  if (pong === null) return;
+  if (peer.phase.at === "open") peer.phase.held.proven = true;
+  // A pong that repeats no ping of ours is tolerated, and tells nothing but life. [D32]
+  if (peer.pingPayload === null || !isSame(peer.pingPayload, pong)) return;
+  peer.pingPayload = null;
+  heartbeatAnswered(peer, peer.pingId);
+}
+
+function isSame(left: Uint8Array, right: Uint8Array): boolean {
+  return left.length === right.length && left.every((byte, index) => byte === right[index]);
+}
+
+/** [§11] */
+export function textMessage(peer: Peer): void {
+  if (peer.phase.at === "closed") return;
+  peer.node.metrics.decodeError(peer.connection.transport, "text_frame");
+  close(peer, "textMessage");
+}

@@ -1,0 +1,294 @@
+/**
+ * One node: joins transports, peers, the registry and the bus; starts, drains, stops. It opens no
+ * connection to Redis or NATS itself, and knows no process.
+ */
+import { randomBytes } from "node:crypto";
+import type { ClusterBus, ClusterEvent } from "@holdfast/cluster";
+import { type Clock, type Log, type Metrics, systemClock } from "@holdfast/runtime";
+import type { SessionRegistry } from "@holdfast/session";
+import type { EdgeConfig } from "./config.ts";
+import { createDeadlines } from "./deadlines.ts";
+import { alive, receive, textMessage } from "./dispatch.ts";
+import { drainPeers } from "./drain.ts";
+import { closeLosers } from "./handlers/login.ts";
+import { createHub } from "./hub.ts";
+import { createSweep, sweepIntervalMs } from "./liveness.ts";
+import { createEdgeMetrics } from "./metrics.ts";
+import type { EdgeNode } from "./node.ts";
+import { close, gone, Peer } from "./peer.ts";
+import { createSeats } from "./seats.ts";
+import { createTcpTransport } from "./transport/tcp.ts";
+import type {
+  ConnectionEvents,
+  OutboundBudget,
+  Refusal,
+  Transport,
+  TransportFaults,
+} from "./transport/transport.ts";
+import { createWsTransport } from "./transport/ws.ts";
+import type { Upstream } from "./upstream/upstream.ts";
+
+export interface EdgeOptions {
+  readonly config: EdgeConfig;
+  readonly registry: SessionRegistry;
+  readonly bus: ClusterBus;
+  readonly upstream: Upstream;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly clock?: Clock;
+  readonly isRedisUp?: () => boolean;
+  readonly isNatsUp?: () => boolean;
+  /** An operator asked over the bus; `inTurn`: one node after the other. */
+  readonly onDrainAsked?: (inTurn: boolean) => void;
+}
+
+export interface Edge {
+  readonly id: string;
+  readonly tcpPort: number; // valid once started
+  readonly wsPort: number;
+  readonly connections: number;
+  /** Not ready: starting, draining or stopped. */
+  readiness(): { readonly ready: boolean; readonly reasons: readonly string[] };
+  start(): Promise<void>;
+  /** Not ready at once; after a delay the listeners close, then everyone is closed. Once. */
+  drain(): Promise<void>;
+  /** Closes what is left and the ports. May be called twice. */
+  stop(): Promise<void>;
+}
+
+export function createEdge(options: EdgeOptions): Edge {
+  const { config, log, clock = systemClock } = options;
+  const node = createNode(options, clock);
+  const budget: OutboundBudget = {
+    connectionBytesMax: config.outboundBytesMax,
+    connectionPacketsMax: config.outboundPacketsMax,
+    nodeBytesMax: config.nodeOutboundBytesMax,
+    nodeBytes: 0,
+  };
+  const transports = createTransports(node, budget);
+  const stops: (() => void | Promise<void>)[] = [];
+  let stage: "starting" | "running" | "draining" | "stopped" = "starting";
+  let drainStartedMs = 0;
+  let draining: Promise<void> | null = null;
+
+  node.metrics.watch({
+    counts: () => node.hub.counts,
+    connectionsMax: config.connectionsMax,
+    seats: () => node.hub.counts.tcp.ready + node.hub.counts.ws.ready,
+    callsInFlight: () => node.deadlines.size,
+    outboundBytes: () => budget.nodeBytes,
+    bodyBytes: () => node.bodyBytes,
+    isRedisUp: options.isRedisUp ?? (() => true),
+    isNatsUp: options.isNatsUp ?? (() => options.bus.isConnected()),
+    isDraining: () => stage === "draining",
+    drainElapsedSeconds: () =>
+      drainStartedMs === 0 ? 0 : (clock.monotonic() - drainStartedMs) / 1000,
+    drainWindowSeconds: config.drainWindowMs / 1000,
+    renewedAtMs: () => node.seats.renewedAtMs,
+  });
+
+  return {
+    id: node.id,
+    get tcpPort() {
+      return transports.tcp.port;
+    },
+    get wsPort() {
+      return transports.ws.port;
+    },
+    get connections() {
+      return node.hub.sockets;
+    },
+    readiness: () =>
+      stage === "running" ? { ready: true, reasons: [] } : { ready: false, reasons: [stage] },
+    start,
+    drain: () => (draining ??= drain()),
+    stop,
+  };
+
+  async function start(): Promise<void> {
+    stops.push(await options.bus.subscribe(node.id, (event) => told(node, event, options)));
+    const sweep = createSweep(node);
+    stops.push(clock.every(sweepIntervalMs, () => guarded(() => tick(sweep))));
+    const { deadlines } = node;
+    const expire = () => deadlines.tick(clock.monotonic());
+    stops.push(clock.every(deadlines.intervalMs, () => guarded(expire)));
+    stops.push(clock.every(jittered(config.renewIntervalMs), () => void node.seats.renew()));
+    await transports.tcp.start();
+    await transports.ws.start();
+    stage = "running";
+  }
+
+  function tick(sweep: (nowMs: number) => void): void {
+    const nowMs = clock.monotonic();
+    sweep(nowMs);
+    transports.tcp.sweep(nowMs);
+    transports.ws.sweep(nowMs);
+  }
+
+  function guarded(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      node.metrics.exception("timer");
+      log.error("timer_failed", { error: error instanceof Error ? error.stack : String(error) });
+    }
+  }
+
+  async function drain(): Promise<void> {
+    stage = "draining";
+    drainStartedMs = clock.monotonic();
+    log.info("drain_started", { connections: node.hub.sockets });
+    // The load balancer has to notice first; until then everyone is served.
+    await clock.sleep(config.drainDelayMs);
+    node.isDraining = true;
+    transports.tcp.suspend();
+    transports.ws.suspend();
+    await drainPeers(node);
+    await lingered();
+    await node.seats.settle(settleMs);
+    log.info("drain_finished", { seconds: (clock.monotonic() - drainStartedMs) / 1000 });
+  }
+
+  /** The last bytes of the last connections are on their way. */
+  async function lingered(): Promise<void> {
+    const untilMs = clock.monotonic() + config.closeLingerMs + 2 * sweepIntervalMs;
+    while (node.hub.sockets > 0 && clock.monotonic() < untilMs) await clock.sleep(10);
+  }
+
+  async function stop(): Promise<void> {
+    stage = "stopped";
+    node.isDraining = true;
+    transports.tcp.suspend();
+    transports.ws.suspend();
+    for (const peer of node.hub.peers.values()) close(peer, "serverShutdown");
+    await lingered();
+    await transports.tcp.stop();
+    await transports.ws.stop();
+    await node.seats.settle(settleMs);
+    for (const end of stops.splice(0)) await end();
+  }
+}
+
+const settleMs = 2000;
+
+/** Nodes that started together shall not renew together. */
+function jittered(intervalMs: number): number {
+  return intervalMs * (0.9 + 0.2 * Math.random());
+}
+
+/** What other nodes and operators say to this one. */
+function told(node: EdgeNode, event: ClusterEvent, options: EdgeOptions): void {
+  switch (event.type) {
+    case "connect":
+      closeLosers(node, event.displaced, event.takenOver, "event", node.clock.now() - event.atMs);
+      return;
+    case "ended":
+      for (const id of event.connections) {
+        const peer = node.hub.peers.get(id);
+        if (peer) close(peer, "sessionEnded");
+      }
+      return;
+    case "drain":
+      options.onDrainAsked?.(event.inTurn);
+      return;
+    default:
+      event satisfies never;
+  }
+}
+
+function createNode(options: EdgeOptions, clock: Clock): EdgeNode {
+  const { config } = options;
+  const heartbeatBytesMax = 64 * 1024; // in every state [§9]
+  const login = {
+    bodyBytesMax: config.preAuthBytesMax,
+    inflatedBytesMax: config.preAuthBytesMax,
+    heartbeatBytesMax,
+  };
+  const open = {
+    bodyBytesMax: config.bodyBytesMax,
+    inflatedBytesMax: config.inflatedBytesMax,
+    heartbeatBytesMax,
+  };
+  const node: EdgeNode = {
+    id: config.nodeId,
+    config,
+    clock,
+    log: options.log,
+    metrics: createEdgeMetrics(options.metrics),
+    registry: options.registry,
+    bus: options.bus,
+    upstream: options.upstream,
+    hub: createHub(),
+    seats: createSeats(() => node),
+    deadlines: createDeadlines(clock.monotonic()),
+    credentialKey: randomBytes(32),
+    limits: { login, entering: { ...login, hold: true }, open },
+    bodyBytes: 0,
+    isDraining: false,
+  };
+  return node;
+}
+
+function createTransports(
+  node: EdgeNode,
+  budget: OutboundBudget,
+): { readonly tcp: Transport; readonly ws: Transport } {
+  const { config } = node;
+  const shared = {
+    host: config.host ?? "0.0.0.0",
+    acceptors: config.acceptors,
+    closeLingerMs: config.closeLingerMs,
+    budget,
+    gate: () => gate(node),
+    events: createEvents(node),
+    faults: createFaults(node),
+    now: () => node.clock.monotonic(),
+  };
+  const tcp = createTcpTransport<Peer>({ ...shared, port: config.tcpPort });
+  const ws = createWsTransport<Peer>({
+    ...shared,
+    port: config.wsPort,
+    paths: config.wsPaths,
+    // The largest packet that our own check passes, so that it comes first. [§5.5]
+    messageBytesMax: config.bodyBytesMax + 13 + 65_535 + 24 + 64 * 1024,
+    retryAfterSeconds: config.retryAfterSeconds,
+    idleTimeoutSeconds: Math.min(960, Math.ceil(config.heartbeatTimeoutMs / 1000) + 30),
+  });
+  return { tcp, ws };
+}
+
+/** The cheapest place to refuse: before there is a connection. */
+function gate(node: EdgeNode): Refusal | null {
+  if (node.hub.sockets >= node.config.connectionsMax) return "limit";
+  if (node.hub.unauthenticated >= node.config.unauthenticatedMax) return "unauthenticated";
+  return null;
+}
+
+function createEvents(node: EdgeNode): ConnectionEvents<Peer> {
+  return {
+    opened(connection, handshake) {
+      node.metrics.opened(connection.transport);
+      return new Peer(node, connection, handshake);
+    },
+    data: receive,
+    text: textMessage,
+    alive,
+    closed: gone,
+  };
+}
+
+function createFaults(node: EdgeNode): TransportFaults {
+  return {
+    refused: (transport, reason) =>
+      // One label of the list for both: the node is full.
+      node.metrics.rejected(transport, reason === "unauthenticated" ? "admission" : reason),
+    written: (transport, bytes) => node.metrics.bytesWritten(transport, bytes),
+    failed(transport, error) {
+      node.metrics.exception("packet");
+      node.log.error("transport_failed", {
+        transport,
+        error: error instanceof Error ? error.stack : String(error),
+      });
+    },
+  };
+}

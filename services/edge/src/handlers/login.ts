@@ -1,0 +1,253 @@
+/**
+ * Auth and Reconnect: ask the registry once, tell those who lost their seat, answer. Reads from
+ * top to bottom; after each `await` a transition of the peer says whether it still stands. [§7.3]
+ * [§7.4] [§9]
+ */
+import {
+  Command,
+  ControlBodyError,
+  decodeAuthRequest,
+  decodeReconnectRequest,
+  type EndingName,
+  encodeAuthResponse,
+  type GatewayError,
+  gatewayErrors,
+  type LoginMetadata,
+  type Request,
+  Status,
+} from "@holdfast/protocol";
+import {
+  type Claim,
+  deriveCredential,
+  type LostSeat,
+  type Refusal,
+  RegistryUnavailable,
+} from "@holdfast/session";
+import type { LoginOutcome } from "../metrics.ts";
+import type { EdgeNode } from "../node.ts";
+import { notify } from "../notices.ts";
+import { backToLogin, begin, close, enter, type Peer, respond, respondError } from "../peer.ts";
+
+interface Attempt {
+  readonly peer: Peer;
+  readonly request: Request;
+  readonly kind: "auth" | "reconnect";
+  readonly startedMs: number;
+}
+
+/** What the client presents: a token or a session id, a secret either way. */
+interface Credential {
+  readonly secret: string;
+  readonly metadata: LoginMetadata;
+}
+
+/** The peer is in phase login; when this resolves it is open, back in login, or closed. */
+export async function logIn(peer: Peer, request: Request): Promise<void> {
+  const { node } = peer;
+  const kind = request.command === Command.auth ? "auth" : "reconnect";
+  const attempt: Attempt = { peer, request, kind, startedMs: node.clock.monotonic() };
+  if (isSpent(attempt) || !begin(peer)) return;
+
+  const credential = readCredential(attempt);
+  if (credential === null) {
+    refuse(attempt, gatewayErrors.invalidBody, "authRefused", "unknown");
+    return;
+  }
+  let claim: Claim | Refusal;
+  try {
+    claim = await ask(attempt, credential);
+  } catch (error) {
+    failed(attempt, error);
+    return;
+  }
+  if (typeof claim === "string") refused(attempt, claim);
+  else admitted(attempt, claim);
+}
+
+/** Answers what is not to be looked at: too many attempts before this one, or the node drains. */
+function isSpent({ peer, request, kind }: Attempt): boolean {
+  const { node } = peer;
+  let error: GatewayError | null = null;
+  if (node.isDraining || peer.storeFailures >= node.config.storeFailuresMax) {
+    error = gatewayErrors.serviceUnavailable;
+  } else if (peer.attempts >= node.config.authAttemptsMax) {
+    error = kind === "auth" ? gatewayErrors.tokenInvalid : gatewayErrors.sessionExpired;
+  }
+  if (error === null) return false;
+  respondError(peer, request.command, request.requestId, error);
+  return true;
+}
+
+/** Null: the body does not parse, or what must be there is empty. */
+function readCredential({ request, kind }: Attempt): Credential | null {
+  try {
+    if (kind === "auth") {
+      const { token, metadata } = decodeAuthRequest(request.body);
+      return token === "" ? null : { secret: token, metadata };
+    }
+    const { sessionId, metadata } = decodeReconnectRequest(request.body);
+    return sessionId === "" ? null : { secret: sessionId, metadata };
+  } catch (error) {
+    if (error instanceof ControlBodyError) return null;
+    throw error;
+  }
+}
+
+/**
+ * One round trip. An auth that Redis does not answer fails at once; a reconnect is asked again for
+ * a while, because a refusal of any kind makes some clients throw their session away.
+ */
+async function ask(attempt: Attempt, credential: Credential): Promise<Claim | Refusal> {
+  const { peer, kind, startedMs } = attempt;
+  const { clock, config, registry, credentialKey } = peer.node;
+  const presented = {
+    seat: peer.seat,
+    ...deriveCredential(credentialKey, peer.id, credential.secret),
+    clientMetadata: credential.metadata,
+  };
+  if (kind === "auth") return registry.login(credential.secret, presented);
+  const giveUpMs = startedMs + config.reconnectHoldMs;
+  for (;;) {
+    try {
+      return await registry.resume(credential.secret, presented);
+    } catch (error) {
+      const isOver = clock.monotonic() + retryPauseMs >= giveUpMs || peer.phase.at !== "entering";
+      if (isOver || !(error instanceof RegistryUnavailable)) throw error;
+      await clock.sleep(retryPauseMs);
+    }
+  }
+}
+
+const retryPauseMs = 200;
+
+function admitted(attempt: Attempt, claim: Claim): void {
+  const { peer, request, kind } = attempt;
+  const { node } = peer;
+  const isNew = kind === "auth";
+  // Whatever has become of this peer, the seats it took are lost, and their nodes must know.
+  tellLosers(node, peer, claim);
+  if (!enter(peer, claim.session)) {
+    vacate(attempt, claim);
+    return;
+  }
+  notify(node, isNew ? "opened" : "resumed", claim.session, peer.seat);
+  const { session, sessionId, online } = claim;
+  const { expiresAtMs, seatsMax } = session;
+  const body = encodeAuthResponse({ sessionId, expiresAtMs, limit: seatsMax, online });
+  respond(peer, request.command, request.requestId, Status.success, body);
+  count(attempt, "ok");
+}
+
+/**
+ * The peer left or lost its seat while its login was decided. A session nobody heard of is ended;
+ * a resumed one stays, and the id the client knows stays good. [§9]
+ */
+function vacate({ peer, kind }: Attempt, { session }: Claim): void {
+  const { node } = peer;
+  const isDisplaced = peer.phase.at === "closed" && isDuplicate(peer.phase.ending);
+  if (kind === "auth" && !isDisplaced) {
+    node.registry.end({ session }, "client left").catch((error) => node.seats.failed(error));
+    return;
+  }
+  node.seats.giveBack({ session, seat: peer.seat, proven: false }, null);
+}
+
+function isDuplicate(ending: EndingName): boolean {
+  return ending === "displaced" || ending === "takenOver" || ending === "sessionEnded";
+}
+
+function tellLosers(node: EdgeNode, by: Peer, claim: Claim): void {
+  const { account } = claim.session;
+  const atMs = node.clock.now();
+  const nodes = new Set([...claim.displaced, ...claim.takenOver].map((seat) => seat.node));
+  for (const name of nodes) {
+    const displaced = connectionsOn(name, claim.displaced);
+    const takenOver = connectionsOn(name, claim.takenOver);
+    if (name === node.id) closeLosers(node, displaced, takenOver, "local", 0);
+    else {
+      node.bus.publish(name, { type: "connect", account, by: by.seat, displaced, takenOver, atMs });
+    }
+  }
+  for (const seat of claim.lapsed) {
+    notify(node, "lapsed", { ...claim.session, ...seat }, seat);
+  }
+}
+
+function connectionsOn(node: string, seats: readonly LostSeat[]): string[] {
+  return seats.filter((seat) => seat.node === node).map((seat) => seat.connection);
+}
+
+/** These connections of this node lost their seats to a newer one. [I3] */
+export function closeLosers(
+  node: EdgeNode,
+  displaced: readonly string[],
+  takenOver: readonly string[],
+  foundBy: "event" | "local",
+  delayMs: number,
+): void {
+  const lists: [readonly string[], EndingName][] = [
+    [displaced, "displaced"],
+    [takenOver, "takenOver"],
+  ];
+  for (const [connections, ending] of lists) {
+    for (const id of connections) {
+      const loser = node.hub.peers.get(id);
+      if (loser && close(loser, ending)) node.metrics.duplicateClosed(foundBy, delayMs);
+    }
+  }
+}
+
+const refusals: Record<Refusal, { error: GatewayError; ending: EndingName; as: LoginOutcome }> = {
+  token: { error: gatewayErrors.tokenInvalid, ending: "authRefused", as: "unknown" },
+  replayed: { error: gatewayErrors.tokenInvalid, ending: "authRefused", as: "token_replayed" },
+  session: { error: gatewayErrors.sessionExpired, ending: "sessionRefused", as: "expired" },
+  limit: { error: gatewayErrors.connectionLimit, ending: "authRefused", as: "limit" },
+  flapping: { error: gatewayErrors.flapping, ending: "authRefused", as: "rate_limited" },
+};
+
+function refused(attempt: Attempt, refusal: Refusal): void {
+  const { error, ending, as } = refusals[refusal];
+  refuse(attempt, error, ending, as);
+}
+
+/** Answered at once; Close comes after a grace in which the client may try again or leave. [D30] */
+function refuse(
+  attempt: Attempt,
+  error: GatewayError,
+  ending: EndingName,
+  outcome: LoginOutcome,
+): void {
+  const { peer, request } = attempt;
+  peer.attempts++;
+  answerFailure(attempt, request, error, ending);
+  count(attempt, outcome);
+}
+
+/** The store did not answer: the credential was not found bad, and the attempt does not count. */
+function failed(attempt: Attempt, error: unknown): void {
+  const { peer, request } = attempt;
+  const { node } = peer;
+  peer.storeFailures++;
+  const isAway = error instanceof RegistryUnavailable;
+  if (!isAway) {
+    node.metrics.exception("redis");
+    node.log.error("login_failed", { error: error instanceof Error ? error.stack : String(error) });
+  }
+  const answer = isAway ? gatewayErrors.serviceUnavailable : gatewayErrors.internalError;
+  answerFailure(attempt, request, answer, isAway ? "storeUnavailable" : "serverError");
+  count(attempt, "unavailable");
+}
+
+function answerFailure(
+  { peer }: Attempt,
+  request: Request,
+  error: GatewayError,
+  ending: EndingName,
+): void {
+  if (!backToLogin(peer, ending)) return; // it has left
+  respondError(peer, request.command, request.requestId, error);
+}
+
+function count({ peer, kind, startedMs }: Attempt, outcome: LoginOutcome): void {
+  peer.node.metrics.login(kind, outcome, peer.node.clock.monotonic() - startedMs);
+}

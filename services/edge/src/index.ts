@@ -1,0 +1,10 @@
+/** A node, for whoever composes one: `main.ts`, the development cluster, and tests. */
+export { type EdgeConfig, edgeSettings, readEdgeConfig } from "./config.ts";
+export { createEdge, type Edge, type EdgeOptions } from "./edge.ts";
+export { createEdgeService, type EdgeService, type EdgeServiceOptions } from "./service.ts";
+export {
+  type CommandHandler,
+  createEchoUpstream,
+  createMemoryUpstream,
+} from "./upstream/memory.ts";
+export type { Upstream, UpstreamCall, UpstreamReply } from "./upstream/upstream.ts";

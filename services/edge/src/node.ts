@@ -1,0 +1,38 @@
+/** What all parts of one running node share. Made by `edge.ts`, handed down, never imported as a value. */
+import type { ClusterBus } from "@holdfast/cluster";
+import type { DecoderLimits } from "@holdfast/protocol";
+import type { Clock, Log } from "@holdfast/runtime";
+import type { SessionRegistry } from "@holdfast/session";
+import type { EdgeConfig } from "./config.ts";
+import type { Deadlines } from "./deadlines.ts";
+import type { Hub } from "./hub.ts";
+import type { EdgeMetrics } from "./metrics.ts";
+import type { Seats } from "./seats.ts";
+import type { Upstream } from "./upstream/upstream.ts";
+
+export interface EdgeNode {
+  readonly id: string;
+  readonly config: EdgeConfig;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: EdgeMetrics;
+  readonly registry: SessionRegistry;
+  readonly bus: ClusterBus;
+  readonly upstream: Upstream;
+  readonly hub: Hub;
+  readonly seats: Seats;
+  readonly deadlines: Deadlines;
+  /** Credentials are derived with it, so that a repeated login needs no state. */
+  readonly credentialKey: Uint8Array;
+  readonly limits: {
+    /** Before login. */
+    readonly login: DecoderLimits;
+    /** While a login is decided: what is too large waits instead of failing. [§5.5] */
+    readonly entering: DecoderLimits;
+    readonly open: DecoderLimits;
+  };
+  /** Bodies being assembled, queued or awaiting an answer: at most `nodeBodyBytesMax`. [I6] */
+  bodyBytes: number;
+  /** The listeners are closed: logins are answered with 7 / 503. [§9] */
+  isDraining: boolean;
+}

@@ -1,0 +1,274 @@
+/**
+ * One connection's life. A peer is in exactly one phase; the functions here are its transitions,
+ * and say whether they happened. After every `await` ask a transition, never a remembered phase.
+ * [§9]
+ */
+import {
+  Command,
+  closePacket,
+  Decoder,
+  type EncodeOptions,
+  type EndingName,
+  encodeResponse,
+  endings,
+  type GatewayError,
+  type Handshake,
+  type Packet,
+  Status,
+} from "@holdfast/protocol";
+import type { Seat, Session } from "@holdfast/session";
+import type { Call } from "./handlers/forward.ts";
+import type { ConnectionState } from "./hub.ts";
+import type { EdgeNode } from "./node.ts";
+import type { Connection, Farewell } from "./transport/transport.ts";
+
+/** A seat and the session in it. `proven` turns true once the client has shown its new id. */
+export interface Held {
+  readonly session: Session;
+  readonly seat: Seat;
+  proven: boolean;
+}
+
+export type Phase =
+  | { readonly at: "handshake" } // TCP only: the first bytes are not here yet
+  | { readonly at: "login" } // may send auth or reconnect, and heartbeats
+  | { readonly at: "entering" } // a login is being decided
+  | { readonly at: "open"; readonly held: Held }
+  | { readonly at: "closed"; readonly ending: EndingName };
+
+const handshakePhase: Phase = { at: "handshake" };
+const loginPhase: Phase = { at: "login" };
+const enteringPhase: Phase = { at: "entering" };
+
+const stateOf: Record<Phase["at"], ConnectionState> = {
+  handshake: "handshake",
+  login: "unauthenticated",
+  entering: "unauthenticated",
+  open: "ready",
+  closed: "draining",
+};
+
+/** Plain data; what exists once per connection has no closures and no timer. */
+export class Peer {
+  readonly node: EdgeNode;
+  readonly connection: Connection;
+  readonly id: string;
+  phase: Phase;
+  version: 1 | 2 = 1; // a bad TCP handshake is refused in the layout of version 1 [§4.3]
+  platform = -1; // not known yet
+  /** TCP only; a WebSocket message is a whole packet. */
+  decoder: Decoder | null = null;
+  /** The first byte of a TCP handshake whose second has not come; -1: none. */
+  firstByte = -1;
+
+  // Time, in monotonic milliseconds.
+  readonly openedMs: number;
+  lastSeenMs: number;
+  nextPingMs: number;
+  /** When a peer that is not open is ended, and with what. */
+  deadlineMs: number;
+  deadlineEnding: EndingName = "handshakeTimeout";
+  /** Set at its turn in a drain: ends when its requests are answered, or at this time. */
+  finishUntilMs = 0;
+
+  // Login. [§9, D29, D30]
+  attempts = 0;
+  storeFailures = 0;
+  earlyRequests = 0;
+  /** What came while a login was decided; raw WebSocket messages are decoded afterwards. */
+  waiting: (Packet | Uint8Array)[] | null = null;
+  waitingBytes = 0;
+
+  /** Our own heartbeat or ping that is not answered yet; 0: none. */
+  pingId = 0;
+  pingSentMs = 0;
+  pingCount = 0;
+  /** WebSocket: what the pong must bring back. */
+  pingPayload: Uint8Array | null = null;
+
+  calls: Set<Call> | null = null;
+  /** What this peer adds to the node's `bodyBytes` beside its calls. */
+  heldBytes = 0;
+
+  constructor(node: EdgeNode, connection: Connection, handshake: Handshake | null) {
+    const now = node.clock.monotonic();
+    this.node = node;
+    this.connection = connection;
+    this.id = node.hub.nextId();
+    this.openedMs = now;
+    this.lastSeenMs = now;
+    this.nextPingMs = now + node.config.heartbeatIntervalMs;
+    this.deadlineMs = now + node.config.handshakeTimeoutMs;
+    this.phase = handshakePhase;
+    node.hub.add(this);
+    node.hub.moved(this, null, "handshake");
+    if (handshake !== null) agree(this, handshake);
+  }
+
+  get seat(): Seat {
+    return { node: this.node.id, connection: this.id };
+  }
+}
+
+function move(peer: Peer, phase: Phase): void {
+  const from = stateOf[peer.phase.at];
+  const to = stateOf[phase.at];
+  peer.phase = phase;
+  if (from !== to) peer.node.hub.moved(peer, from, to);
+}
+
+/** handshake -> login */
+export function agree(peer: Peer, handshake: Handshake): void {
+  const { node } = peer;
+  peer.version = handshake.version;
+  peer.platform = handshake.platform;
+  if (peer.connection.transport === "tcp") {
+    peer.decoder = new Decoder(handshake.version, node.limits.login);
+  }
+  move(peer, loginPhase);
+  peer.deadlineMs = node.clock.monotonic() + node.config.authTimeoutMs;
+  peer.deadlineEnding = "authTimeout";
+}
+
+/** login -> entering */
+export function begin(peer: Peer): boolean {
+  if (peer.phase.at !== "login") return false;
+  move(peer, enteringPhase);
+  peer.decoder?.setLimits(peer.node.limits.entering);
+  return true;
+}
+
+/** entering -> open. False: the peer left, or was itself displaced, while its login was decided. */
+export function enter(peer: Peer, session: Session): boolean {
+  if (peer.phase.at !== "entering") return false;
+  move(peer, { at: "open", held: { session, seat: peer.seat, proven: false } });
+  peer.decoder?.setLimits(peer.node.limits.open);
+  peer.lastSeenMs = peer.node.clock.monotonic();
+  return true;
+}
+
+/** entering -> login, with a grace in which the client may try again or leave. [D30] */
+export function backToLogin(peer: Peer, ending: EndingName): boolean {
+  if (peer.phase.at !== "entering") return false;
+  move(peer, loginPhase);
+  peer.decoder?.setLimits(peer.node.limits.login);
+  peer.deadlineMs = peer.node.clock.monotonic() + peer.node.config.refusalGraceMs;
+  peer.deadlineEnding = ending;
+  return true;
+}
+
+/**
+ * any -> closed. The one way a connection is ended by this node: out of the routing tables, calls
+ * aborted, Close said, seat given back. [§10] [I4] [I5]
+ */
+export function close(peer: Peer, name: EndingName): boolean {
+  const was = peer.phase;
+  if (was.at === "closed") return false;
+  const { node } = peer;
+  move(peer, { at: "closed", ending: name });
+  node.hub.remove(peer);
+  dropCalls(peer);
+  forgetWaiting(peer);
+  holdBytes(peer, 0);
+  peer.decoder = null;
+  node.metrics.closed(peer.connection.transport, endings[name]);
+  peer.connection.end(farewellOf(peer, name));
+  if (was.at === "open") node.seats.giveBack(was.held, endings[name]);
+  return true;
+}
+
+/** The socket is gone, whoever ended it. */
+export function gone(peer: Peer, byPeer: boolean): void {
+  close(peer, byPeer ? "clientLeft" : "connectionLost");
+  const { node } = peer;
+  node.hub.moved(peer, "draining", null);
+  node.metrics.lived(peer.connection.transport, node.clock.monotonic() - peer.openedMs);
+}
+
+function farewellOf(peer: Peer, name: EndingName): Farewell {
+  const ending = endings[name];
+  const isWs = peer.connection.transport === "ws";
+  const discard = name === "slowConsumer";
+  if (ending.code === null) {
+    // A client that said Close has its WebSocket close answered, and no more. [D15]
+    const frame = isWs && name === "clientLeft" ? { code: 1000, reason: "" } : null;
+    return { push: null, frame, discard };
+  }
+  if (!isToldClose(peer)) return { push: null, frame: null, discard };
+  const frame = isWs ? { code: 4000 + ending.code, reason: ending.reason } : null; // [D24]
+  return { push: closePacket(peer.version, ending), frame, discard };
+}
+
+/** closeNotify: a Close makes the public Go client hang for good. [D31] */
+function isToldClose(peer: Peer): boolean {
+  const { config } = peer.node;
+  if (peer.connection.transport === "tcp") {
+    if (config.tcpCloseNotify === "auto") return peer.platform !== 9;
+    return config.tcpCloseNotify === "full";
+  }
+  if (config.wsCloseNotify === "auto") {
+    return !peer.connection.userAgent.startsWith("Go-http-client/");
+  }
+  return config.wsCloseNotify === "full";
+}
+
+/** Aborts what is unanswered: nothing follows a Close. */
+function dropCalls(peer: Peer): void {
+  const { calls } = peer;
+  if (calls === null) return;
+  peer.calls = null;
+  for (const call of calls) call.cancel();
+}
+
+/** The bytes this peer holds in its decoder and its waiting packets, as the node counts them. */
+export function holdBytes(peer: Peer, bytes: number): void {
+  peer.node.bodyBytes += bytes - peer.heldBytes;
+  peer.heldBytes = bytes;
+}
+
+export function forgetWaiting(peer: Peer): void {
+  peer.waiting = null;
+  peer.waitingBytes = 0;
+}
+
+/** Queues one response; a peer that does not read is closed. */
+export function respond(
+  peer: Peer,
+  command: number,
+  requestId: number,
+  status: number,
+  body: Uint8Array,
+  options?: EncodeOptions,
+): void {
+  const packet = encodeResponse(peer.version, command, requestId, status, body, options);
+  const kind = command <= Command.reconnect ? "control" : "response";
+  deliver(peer, packet, kind, body.length);
+}
+
+export function respondError(
+  peer: Peer,
+  command: number,
+  requestId: number,
+  error: GatewayError,
+): void {
+  respond(peer, command, requestId, error.status, error.body);
+}
+
+export function respondHeartbeat(peer: Peer, requestId: number, body: Uint8Array): void {
+  respond(peer, Command.heartbeat, requestId, Status.success, body);
+}
+
+export function deliver(
+  peer: Peer,
+  packet: Uint8Array,
+  kind: "request" | "response" | "push" | "control",
+  bodyBytes: number,
+): void {
+  if (peer.phase.at === "closed") return;
+  if (!peer.connection.send(packet)) {
+    peer.node.metrics.slowConsumer(peer.connection.transport);
+    close(peer, "slowConsumer");
+    return;
+  }
+  peer.node.metrics.sent(peer.connection.transport, kind, bodyBytes);
+}

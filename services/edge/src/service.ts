@@ -1,0 +1,127 @@
+/**
+ * A node with its admin port, as parts of a process: what `main.ts` runs on Redis and NATS, and the
+ * development cluster runs several times inside one process.
+ */
+import type { ClusterBus } from "@holdfast/cluster";
+import {
+  type Admin,
+  createMetrics,
+  type Log,
+  type Metrics,
+  type Part,
+  startAdmin,
+} from "@holdfast/runtime";
+import type { DrainTurn, SessionRegistry } from "@holdfast/session";
+import type { EdgeConfig } from "./config.ts";
+import { createEdge, type Edge } from "./edge.ts";
+import type { Upstream } from "./upstream/upstream.ts";
+
+export interface EdgeServiceOptions {
+  readonly config: EdgeConfig;
+  readonly registry: SessionRegistry;
+  readonly bus: ClusterBus;
+  readonly upstream: Upstream;
+  readonly log: Log;
+  /** Made by the caller when adapters count into it, too. */
+  readonly metrics?: Metrics;
+  /** Lets one node after the other drain. */
+  readonly turn: DrainTurn;
+  readonly isRedisUp?: () => boolean;
+  readonly isNatsUp?: () => boolean;
+  /** Ends the process as a signal would; called once, when an operator asked for a drain. */
+  readonly stop: (reason: string) => void;
+}
+
+export interface EdgeService {
+  readonly edge: Edge;
+  readonly adminPort: number; // valid once started
+  /** In the order of their start. */
+  readonly parts: readonly Part[];
+  drain(): Promise<void>;
+}
+
+/** A fleet takes its time: a drain in turn is given up after this. */
+const turnWaitMs = 4 * 60 * 60 * 1000;
+
+export function createEdgeService(options: EdgeServiceOptions): EdgeService {
+  const { config, log, turn, bus } = options;
+  const metrics = options.metrics ?? createMetrics();
+  const edge = createEdge({ ...options, metrics, onDrainAsked });
+  let admin: Admin | null = null;
+  let isAsked = false;
+
+  return {
+    edge,
+    get adminPort() {
+      return admin?.port ?? 0;
+    },
+    parts: [adminPart(), { name: "edge", start: startEdge, stop: edge.stop }],
+    drain,
+  };
+
+  function adminPart(): Part {
+    return {
+      name: "admin",
+      async start() {
+        admin = startAdmin({
+          host: config.adminHost ?? "0.0.0.0",
+          port: config.adminPort,
+          token: config.adminToken,
+          metrics,
+          isReady: edge.readiness,
+          actions: { "/drain": drainAction },
+        });
+      },
+      async stop() {
+        await admin?.stop();
+        metrics.stop();
+      },
+    };
+  }
+
+  async function startEdge(): Promise<void> {
+    await edge.start();
+    const { id, tcpPort, wsPort } = edge;
+    log.info("listening", { id, tcp: tcpPort, ws: wsPort, admin: admin?.port });
+  }
+
+  /**
+   * POST /drain drains this node; with `?nodes=all` every node, one after the other, or with
+   * `&force=true` all at once. Answers 202 at once.
+   */
+  async function drainAction(request: Request): Promise<Response> {
+    const asked = new URL(request.url).searchParams;
+    const nodes = asked.get("nodes") ?? "this";
+    const isForced = asked.get("force") === "true";
+    if (nodes !== "this" && nodes !== "all") {
+      return Response.json({ error: "nodes must be this or all" }, { status: 400 });
+    }
+    if (nodes === "this") onDrainAsked(false);
+    else if (!bus.publish("all", { type: "drain", inTurn: !isForced })) {
+      return Response.json({ error: "the other nodes cannot be reached" }, { status: 503 });
+    }
+    return Response.json({ draining: nodes, force: isForced }, { status: 202 });
+  }
+
+  function onDrainAsked(inTurn: boolean): void {
+    if (isAsked) return;
+    isAsked = true;
+    log.info("drain_asked", { in_turn: inTurn });
+    if (inTurn) void drainInTurn();
+    else options.stop("drain");
+  }
+
+  async function drainInTurn(): Promise<void> {
+    if (await turn.wait(edge.id, config.drainDeadlineMs, turnWaitMs)) {
+      options.stop("drain in turn");
+      return;
+    }
+    isAsked = false;
+    log.warn("drain_given_up", { reason: `its turn did not come within ${turnWaitMs} ms` });
+  }
+
+  async function drain(): Promise<void> {
+    await edge.drain();
+    await turn.give(edge.id);
+  }
+}

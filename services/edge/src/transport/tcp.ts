@@ -1,0 +1,245 @@
+/**
+ * Raw TCP: a byte stream in each direction. Several listeners share one port in one process,
+ * because the runtime's accept backlog is fixed at 512 and a storm overflows it.
+ */
+import type { Socket, SocketHandler, TCPSocketListener } from "bun";
+import { Outbox } from "./outbox.ts";
+import type {
+  Connection,
+  ConnectionEvents,
+  Farewell,
+  Gate,
+  OutboundBudget,
+  Transport,
+  TransportFaults,
+} from "./transport.ts";
+
+export interface TcpOptions<P> {
+  readonly host: string;
+  readonly port: number; // 0 takes a free one
+  readonly acceptors: number; // listeners on the port
+  readonly closeLingerMs: number;
+  readonly budget: OutboundBudget;
+  readonly gate: Gate;
+  readonly events: ConnectionEvents<P>;
+  readonly faults: TransportFaults;
+  readonly now: () => number; // monotonic milliseconds
+}
+
+/** What the connections of one transport share, so that each keeps a single reference. */
+interface Shared<P> {
+  readonly options: TcpOptions<P>;
+  /** Connections with packets to write at the end of this turn. */
+  dirty: TcpConnection<P>[];
+  readonly lingering: Set<TcpConnection<P>>;
+}
+
+type TcpSocket<P> = Socket<TcpConnection<P> | null>;
+
+class TcpConnection<P> implements Connection {
+  readonly transport = "tcp";
+  readonly userAgent = "";
+  readonly remoteAddress: string;
+  /** Set by `open`, before any other event can come. */
+  peer!: P;
+  private readonly outbox: Outbox;
+  private readonly shared: Shared<P>;
+  private readonly socket: TcpSocket<P>;
+  private isDirty = false;
+  isEnding = false;
+  isClosed = false;
+  sawFin = false;
+  /** When a connection that is ending is destroyed. */
+  lingerUntilMs = 0;
+
+  constructor(shared: Shared<P>, socket: TcpSocket<P>) {
+    this.shared = shared;
+    this.socket = socket;
+    this.remoteAddress = socket.remoteAddress;
+    this.outbox = new Outbox(shared.options.budget);
+  }
+
+  get pendingBytes(): number {
+    return this.outbox.pendingBytes;
+  }
+
+  send(packet: Uint8Array): boolean {
+    if (this.isEnding || this.isClosed) return true; // nothing follows a Close [I4]
+    if (!this.outbox.add(packet)) {
+      // Much may have been sent within this one turn: see what the socket takes first.
+      this.flush();
+      if (!this.outbox.add(packet)) return false;
+    }
+    this.markDirty();
+    return true;
+  }
+
+  ping(): void {}
+
+  pause(): void {
+    if (!this.isClosed) this.socket.pause();
+  }
+
+  resume(): void {
+    if (!this.isClosed) this.socket.resume();
+  }
+
+  end(farewell: Farewell): void {
+    if (this.isEnding || this.isClosed) return;
+    this.isEnding = true;
+    if (farewell.discard) this.outbox.discard();
+    if (farewell.push !== null) this.outbox.addLast(farewell.push);
+    this.lingerUntilMs = this.shared.options.now() + this.shared.options.closeLingerMs;
+    this.shared.lingering.add(this);
+    this.socket.resume(); // a paused socket would never see the peer's FIN
+    this.flush();
+  }
+
+  abort(): void {
+    if (this.isClosed) return;
+    this.isEnding = true;
+    this.outbox.clear();
+    this.socket.terminate();
+  }
+
+  flush(): void {
+    this.isDirty = false;
+    if (this.isClosed) return;
+    const { options } = this.shared;
+    const written = this.outbox.flush((bytes) => this.socket.write(bytes));
+    if (written > 0) options.faults.written("tcp", written);
+    // FIN by shutdown(): with end(), unread input would reset the connection and lose the Close.
+    if (this.isEnding && this.outbox.pendingBytes === 0) this.socket.shutdown();
+  }
+
+  /** The socket is gone. */
+  release(): void {
+    this.isClosed = true;
+    this.outbox.clear();
+    this.shared.lingering.delete(this);
+  }
+
+  private markDirty(): void {
+    if (this.isDirty) return;
+    this.isDirty = true;
+    const { shared } = this;
+    shared.dirty.push(this);
+    if (shared.dirty.length === 1) queueMicrotask(() => flushDirty(shared));
+  }
+}
+
+function flushDirty<P>(shared: Shared<P>): void {
+  const connections = shared.dirty;
+  shared.dirty = [];
+  for (const connection of connections) {
+    try {
+      connection.flush();
+    } catch (error) {
+      shared.options.faults.failed("tcp", error);
+      connection.abort();
+    }
+  }
+}
+
+export function createTcpTransport<P>(options: TcpOptions<P>): Transport {
+  const shared: Shared<P> = { options, dirty: [], lingering: new Set() };
+  const open = new Set<TcpConnection<P>>();
+  let listeners: TCPSocketListener<TcpConnection<P> | null>[] = [];
+  let port = 0;
+
+  return {
+    name: "tcp",
+    get port() {
+      return port;
+    },
+    async start() {
+      port = claimPort(options.host, options.port);
+      listeners = Array.from({ length: options.acceptors }, () => listen(port));
+    },
+    suspend,
+    sweep(nowMs) {
+      for (const connection of shared.lingering) {
+        if (nowMs >= connection.lingerUntilMs) connection.abort();
+      }
+    },
+    async stop() {
+      suspend();
+      for (const connection of open) connection.abort();
+    },
+  };
+
+  function suspend(): void {
+    for (const listener of listeners) listener.stop(false);
+    listeners = [];
+  }
+
+  function listen(onPort: number): TCPSocketListener<TcpConnection<P> | null> {
+    const socket: SocketHandler<TcpConnection<P> | null> = {
+      open: guarded(opened),
+      data: guarded(received),
+      drain: guarded((drained: TcpSocket<P>) => drained.data?.flush()),
+      end: guarded((ended: TcpSocket<P>) => {
+        if (ended.data) ended.data.sawFin = true;
+      }),
+      close: guarded(closed),
+      error(failed, error) {
+        options.faults.failed("tcp", error);
+        failed.data?.abort();
+      },
+    };
+    // The runtime takes `reusePort` here, though its types do not say so.
+    const listening = { hostname: options.host, port: onPort, reusePort: true, data: null, socket };
+    return Bun.listen(listening);
+  }
+
+  function opened(socket: TcpSocket<P>): void {
+    const refusal = options.gate();
+    if (refusal !== null) {
+      // The cheapest place, and nothing is said: the peer's version is not known yet.
+      options.faults.refused("tcp", refusal);
+      socket.end();
+      return;
+    }
+    socket.setNoDelay(true);
+    const connection = new TcpConnection<P>(shared, socket);
+    socket.data = connection;
+    open.add(connection);
+    connection.peer = options.events.opened(connection, null);
+  }
+
+  function received(socket: TcpSocket<P>, chunk: Uint8Array): void {
+    const connection = socket.data;
+    if (connection && !connection.isEnding) options.events.data(connection.peer, chunk);
+  }
+
+  function closed(socket: TcpSocket<P>): void {
+    const connection = socket.data;
+    if (!connection || connection.isClosed) return;
+    connection.release();
+    open.delete(connection);
+    options.events.closed(connection.peer, connection.sawFin);
+  }
+
+  /** A throw in a handler leaves the socket open: end it here, and only it. */
+  function guarded<A extends unknown[]>(handler: (socket: TcpSocket<P>, ...rest: A) => void) {
+    return (socket: TcpSocket<P>, ...rest: A): void => {
+      try {
+        handler(socket, ...rest);
+      } catch (error) {
+        options.faults.failed("tcp", error);
+        socket.terminate();
+      }
+    };
+  }
+}
+
+/**
+ * With `reusePort` two processes share a port without a word; so bind once without it, to find
+ * out that it is taken, and to learn a free one when asked for port 0.
+ */
+export function claimPort(host: string, port: number): number {
+  const probe = Bun.listen({ hostname: host, port, exclusive: true, socket: { data() {} } });
+  const bound = probe.port;
+  probe.stop(true);
+  return bound;
+}

@@ -1,0 +1,87 @@
+/**
+ * The seam between sockets and peers. A transport turns sockets into connections and tells one
+ * `ConnectionEvents` what happens to them; it decides nothing and never imports a peer.
+ */
+import type { Handshake } from "@holdfast/protocol";
+
+/** How a connection is to end, once what was sent before has been written. [§10] */
+export interface Farewell {
+  /** The Close push, already encoded; null under closeNotify "none", and where nothing is told. */
+  readonly push: Uint8Array | null;
+  /** The WebSocket close frame; null sends none. */
+  readonly frame: { readonly code: number; readonly reason: string } | null;
+  /** Drop what still waits: the peer does not read. */
+  readonly discard: boolean;
+}
+
+/** One accepted socket. What exists once per connection is a small class: there are 100,000. */
+export interface Connection {
+  readonly transport: "tcp" | "ws";
+  readonly remoteAddress: string;
+  /** The User-Agent of a WebSocket upgrade, cut to 64 characters; empty on TCP. */
+  readonly userAgent: string;
+  /** Bytes sent by us that the kernel has not taken yet. */
+  readonly pendingBytes: number;
+  /**
+   * Queues one packet; it is written with the others of this turn of the event loop, in order.
+   * False: it did not fit the connection's or the node's bound and was not queued. The caller
+   * MUST end the connection. [I6]
+   */
+  send(packet: Uint8Array): boolean;
+  /** WebSocket: a ping frame. TCP has none; the caller sends a heartbeat request instead. */
+  ping(payload: Uint8Array): void;
+  /** TCP: read no more until `resume`. WebSocket cannot, and goes on delivering. */
+  pause(): void;
+  resume(): void;
+  /** Says farewell, ends the sending direction, lingers, then destroys. Once; later calls nothing. */
+  end(farewell: Farewell): void;
+  /** Destroys at once, dropping what waits. */
+  abort(): void;
+}
+
+/** What happens to connections. `P` is whatever `opened` returned. */
+export interface ConnectionEvents<P> {
+  /** The handshake is null on TCP, where it is the first bytes of the stream. */
+  opened(connection: Connection, handshake: Handshake | null): P;
+  /** TCP: a chunk, cut anywhere. WebSocket: one binary message. The bytes are the receiver's. */
+  data(peer: P, chunk: Uint8Array): void;
+  /** A WebSocket text message. [§11] */
+  text(peer: P): void;
+  /** A WebSocket ping or pong; the payload of a pong, null of a ping. */
+  alive(peer: P, pong: Uint8Array | null): void;
+  /** Exactly once, whoever ended it. `byPeer`: it said so in order (FIN or a close frame). */
+  closed(peer: P, byPeer: boolean): void;
+}
+
+/** Asked before a connection is made. Null: come in. Otherwise why not. */
+export type Refusal = "limit" | "draining" | "unauthenticated";
+export type Gate = () => Refusal | null;
+
+export interface Transport {
+  readonly name: "tcp" | "ws";
+  /** The bound port, so that tests can ask for port 0. Valid after `start`. */
+  readonly port: number;
+  start(): Promise<void>;
+  /** Accept no more; existing connections go on. WebSocket upgrades get 503 from here. */
+  suspend(): void;
+  /** Destroys connections that have lingered long enough. Called by the node's sweep. */
+  sweep(nowMs: number): void;
+  /** Destroys what is left and closes the port. */
+  stop(): Promise<void>;
+}
+
+/** What all connections of a node share: the bytes waiting to be written, and their bounds. */
+export interface OutboundBudget {
+  readonly connectionBytesMax: number;
+  /** Small packets cost more memory than their bytes say. */
+  readonly connectionPacketsMax: number;
+  readonly nodeBytesMax: number;
+  nodeBytes: number;
+}
+
+/** Reported by a transport; the edge counts them. */
+export interface TransportFaults {
+  refused(transport: "tcp" | "ws", reason: Refusal | "handshake"): void;
+  written(transport: "tcp" | "ws", bytes: number): void;
+  failed(transport: "tcp" | "ws", error: unknown): void;
+}
