@@ -30,3 +30,4 @@ export {
   type StoreFault,
   type Verdict,
 } from "./session.ts";
+export { createMemoryTurn, createTurn, type DrainTurn, type TurnStore } from "./turn.ts";

@@ -166,6 +166,20 @@ export function bury(
   );
 }
 
+/** Lost to another session of the account, these are over. [D35] */
+export function removeLosers(
+  account: Account,
+  losers: readonly SeatRecord[],
+  now: Moment,
+  settings: RegistrySettings,
+): void {
+  for (const { sid } of losers) {
+    const record = findSession(account, sid, now);
+    if (record) bury(account, record, { now, settings, state: "displaced", reason: "" });
+    account.seats.delete(sid);
+  }
+}
+
 /** Beyond the cap the oldest go, tombstones first, a seated one never. */
 export function capSessions(account: Account, settings: RegistrySettings): void {
   const capacity = Math.max(settings.sessionsPerAccountMax, account.seatsMax);

@@ -10,6 +10,7 @@ import {
   findSession,
   isSame,
   type Moment,
+  removeLosers,
   type SessionRecord,
   seated,
 } from "./memory-account.ts";
@@ -65,11 +66,7 @@ function restore(renewal: Renewal): Verdict {
     account.sessions.set(sid, record);
     return "displaced";
   }
-  for (const loser of others.slice(0, Math.max(0, surplus))) {
-    const record = findSession(account, loser.sid, now);
-    if (record) bury(account, record, { now, settings, state: "displaced", reason: "" });
-    account.seats.delete(loser.sid);
-  }
+  removeLosers(account, others.slice(0, Math.max(0, surplus)), now, settings);
   if (rules === session) {
     const { seatsMax, policy, loginGeneration } = session;
     Object.assign(account, { seatsMax, policy, rulesFrom: loginGeneration });

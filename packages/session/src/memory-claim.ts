@@ -1,0 +1,182 @@
+/**
+ * Login and resume on one account in memory: login.lua, resume.lua and the claim of prelude.lua.
+ * Each decides first and changes afterwards, as the scripts do.
+ */
+import { formatSessionId, hashOf } from "./identifiers.ts";
+import {
+  type Account,
+  admit,
+  bury,
+  capSessions,
+  dropLapsed,
+  findSession,
+  isSame,
+  lost,
+  type Moment,
+  recentDisplacements,
+  removeLosers,
+  type SessionRecord,
+  seated,
+} from "./memory-account.ts";
+import type {
+  Claim,
+  Identity,
+  LostSeat,
+  Presented,
+  Refusal,
+  RegistrySettings,
+  Session,
+} from "./session.ts";
+
+/** One call, on the account that its credential names. */
+interface Call {
+  readonly tag: string;
+  readonly account: Account;
+  readonly hash: string; // of the secret that was presented
+  readonly presented: Presented;
+  readonly now: Moment;
+  readonly settings: RegistrySettings;
+}
+
+interface Attempt extends Call {
+  readonly record: SessionRecord;
+  readonly isAliasUsed: boolean;
+}
+
+export function loginInMemory(call: Call): Claim | Refusal {
+  const { account, presented, now, settings } = call;
+  const token = account.tokens.get(call.hash);
+  if (!token || token.keptUntilMs <= now.ms) return "token";
+  if (token.used) {
+    if (!isSame(token.used.seat, presented.seat)) return "replayed";
+    if (token.used.outcome !== "claimed") return token.used.outcome;
+    return repeat(call, token.used.sid);
+  }
+  if (token.revision < account.revision) return "token";
+  token.used = { seat: presented.seat, sid: presented.sid, outcome: "claimed" };
+  const { seatsMax, policy } = account;
+  account.seatsMax = token.identity.seatsMax;
+  account.policy = token.identity.policy;
+  const record = freshSession(call, token.identity);
+  const claim = claimSeat({ ...call, record, isAliasUsed: false });
+  if (typeof claim === "string") {
+    Object.assign(account, { seatsMax, policy }); // a refused login rules nothing
+    token.used.outcome = claim as "limit" | "flapping"; // the newest login is never too old
+    return claim;
+  }
+  account.rulesFrom = record.loginGeneration;
+  capSessions(account, settings);
+  return claim;
+}
+
+function freshSession({ account, presented, now, settings }: Call, identity: Identity) {
+  const generation = Math.max(account.generation + 1, now.stamp);
+  const record: SessionRecord = {
+    ...{ sid: presented.sid, identity, seat: presented.seat, hasLeft: true },
+    ...{ clientMetadata: presented.clientMetadata, currentHash: hashOf(presented.secret) },
+    ...{ previousHash: null, previousExpiresAtMs: 0, provenAtMs: 0, state: "live", reason: "" },
+    ...{ generation, loginGeneration: generation, expiresAtMs: now.ms + settings.sessionTtlMs },
+    ...{ keptUntilMs: 0, displaced: [], takenOver: [] },
+  };
+  return record;
+}
+
+/** The same connection asks again, since an answer was lost: the same answer. [D19] */
+function repeat(call: Call, sid: string): Claim | Refusal {
+  const { account, presented, now, settings } = call;
+  const record = findSession(account, sid, now);
+  if (record?.state !== "live" || record.expiresAtMs <= now.ms) return "token";
+  if (record.currentHash !== hashOf(presented.secret)) return "token"; // resumed elsewhere
+  const attempt = { ...call, record, isAliasUsed: false };
+  const held = account.seats.get(sid);
+  if (held && held.leaseEndsAtMs > now.ms) {
+    return toClaim(attempt, dropLapsed(account, { now, except: sid, settings }));
+  }
+  const claim = claimSeat(attempt);
+  return claim === "session" ? "token" : claim;
+}
+
+export function resumeInMemory(call: Call, sid: string): Claim | Refusal {
+  const { account, hash, presented, now, settings } = call;
+  const record = findSession(account, sid, now);
+  if (record?.state !== "live" || record.expiresAtMs <= now.ms) return "session";
+  const isCurrent = hash === record.currentHash;
+  if (!isCurrent && !isAlias(call, record)) return "session";
+  const rotated: SessionRecord = {
+    ...record,
+    currentHash: hashOf(presented.secret),
+    // [§9] an alias used again cancels the secret in between and stays the previous one
+    previousHash: hash,
+    previousExpiresAtMs: isCurrent ? record.expiresAtMs : record.previousExpiresAtMs,
+    provenAtMs: 0,
+    expiresAtMs: now.ms + settings.sessionTtlMs,
+  };
+  if (Object.keys(presented.clientMetadata).length > 0) {
+    rotated.clientMetadata = presented.clientMetadata;
+  }
+  const isAliasUsed = !isCurrent && !isSame(record.seat, presented.seat);
+  return claimSeat({ ...call, record: rotated, isAliasUsed });
+}
+
+/** [D20] good until a while after the client has shown that it got the one after it. */
+function isAlias({ hash, now, settings }: Call, record: SessionRecord): boolean {
+  if (hash !== record.previousHash || record.previousExpiresAtMs <= now.ms) return false;
+  return record.provenAtMs === 0 || now.ms < record.provenAtMs + settings.aliasGraceMs;
+}
+
+/** Seats a session: in its own place if it has one, else by the rules of the account. */
+function claimSeat(attempt: Attempt): Claim | "limit" | "flapping" | "session" {
+  const { account, record, presented, now, settings } = attempt;
+  const { sid, loginGeneration } = record;
+  const own = account.seats.get(sid);
+  const hasPlace = own !== undefined && own.leaseEndsAtMs > now.ms;
+  const others = seated(account, now, sid);
+  const losers = hasPlace ? [] : admit(account, { others, loginGeneration, now, settings });
+  if (losers === "over") {
+    const stored = account.sessions.get(sid);
+    if (stored) bury(account, stored, { now, settings, state: "displaced", reason: "" });
+    return "session";
+  }
+  if (typeof losers === "string") return losers;
+
+  const isRepeated = isSame(record.seat, presented.seat);
+  const takenOver = record.hasLeft || isRepeated ? [] : [lost(record)];
+  record.displaced = [...(isRepeated ? record.displaced : []), ...losers.map(lost)];
+  record.takenOver = [...(isRepeated ? record.takenOver : []), ...takenOver];
+  const lapsed = dropLapsed(account, { now, except: sid, settings });
+  removeLosers(account, losers, now, settings);
+  if (losers.length > 0 && settings.flapDisplacementsMax > 0) {
+    account.displacedAtMs = [...recentDisplacements(account, now, settings), now.ms];
+  }
+  sit(attempt);
+  return toClaim(attempt, lapsed);
+}
+
+function sit({ account, record, presented, now, settings }: Attempt): void {
+  const { sid, loginGeneration } = record;
+  account.generation = Math.max(account.generation + 1, now.stamp);
+  record.generation = account.generation;
+  record.seat = presented.seat;
+  record.hasLeft = false;
+  record.keptUntilMs = Math.max(record.expiresAtMs, now.ms + 2 * settings.leaseMs);
+  account.sessions.set(sid, record);
+  account.seats.set(sid, {
+    ...{ sid, seat: presented.seat, generation: record.generation, loginGeneration },
+    ...{ leaseEndsAtMs: now.ms + settings.firstLeaseMs, isProven: false },
+  });
+}
+
+function toClaim(attempt: Attempt, lapsed: readonly LostSeat[]): Claim {
+  const { tag, account, record, presented, now, isAliasUsed } = attempt;
+  const { sid, displaced, takenOver } = record;
+  const session: Session = {
+    ...record.identity,
+    ...{ seatsMax: account.seatsMax, policy: account.policy, tag, sid },
+    ...{ generation: record.generation, loginGeneration: record.loginGeneration },
+    ...{ expiresAtMs: record.expiresAtMs, clientMetadata: record.clientMetadata },
+    secretHash: record.currentHash,
+  };
+  const sessionId = formatSessionId({ tag, sid, secret: presented.secret });
+  const online = seated(account, now, "").length;
+  return { session, sessionId, isAliasUsed, online, displaced, takenOver, lapsed };
+}
