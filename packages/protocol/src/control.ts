@@ -129,8 +129,11 @@ export function decodeReconnectResponse(bytes: Uint8Array): ReconnectResponseBod
   return fromLoginFields(read(ReconnectResponseSchema, bytes));
 }
 
-/** Throws RangeError, by BigInt, if the code is not a whole number. */
+/** Throws RangeError if the code is not a whole number that is safe to count with. */
 export function encodeErrorBody(code: number, message: string): Uint8Array {
+  if (!Number.isSafeInteger(code) || code < 0) {
+    throw new RangeError(`Cannot encode error code ${code}: it is no safe unsigned integer`);
+  }
   return toBinary(ErrorSchema, create(ErrorSchema, { code: BigInt(code), msg: message }));
 }
 
