@@ -213,7 +213,7 @@ function subscribeContract(rig: () => BusRig): void {
   test.each(["", "all", "a.b", "*", ">"])("node cannot be called %p", async (node) => {
     const bus = await rig().bus();
 
-    await expect(bus.subscribe(node, () => {})).rejects.toThrow(/^Cannot address node /);
+    expect(await failure(bus.subscribe(node, () => {}))).toMatch(/^Cannot address node /);
   });
 }
 
@@ -325,6 +325,18 @@ export function createInbox<Message>(): Inbox<Message> {
       waiting.delete(look);
     }
   }
+}
+
+/**
+ * The message a promise fails with. `expect(...).rejects` waits within the call, without letting
+ * the event loop turn as usual: with sockets about, it may wait for ever (oven-sh/bun#14950).
+ */
+export async function failure(promise: Promise<unknown>): Promise<string> {
+  const error = await promise.then(
+    () => null,
+    (reason: unknown) => reason,
+  );
+  return error instanceof Error ? error.message : `Did not fail, or with ${String(error)}`;
 }
 
 function ended(connection: string): ClusterEvent {

@@ -1,0 +1,124 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import type { ClusterEvent, Notice } from "./bus.ts";
+import { connectEvent, openedNotice } from "./contract.ts";
+import { decodeEvent, decodeNotice, encodeEvent, encodeNotice } from "./envelope.ts";
+
+const text = fc.string({ unit: "grapheme" });
+const address = fc.record({
+  node: fc.string({ minLength: 1 }),
+  connection: fc.string({ minLength: 1 }),
+});
+const time = fc.maxSafeNat();
+
+describe("decodeEvent", () => {
+  test("event decodes to what was encoded", () => {
+    const events: fc.Arbitrary<ClusterEvent> = fc.oneof(
+      fc.record({
+        type: fc.constant("connect" as const),
+        account: text,
+        by: address,
+        displaced: fc.array(text),
+        takenOver: fc.array(text),
+        atMs: time,
+      }),
+      fc.record({
+        type: fc.constant("ended" as const),
+        connections: fc.array(text),
+        reason: text,
+      }),
+      fc.record({ type: fc.constant("drain" as const), inTurn: fc.boolean() }),
+    );
+
+    fc.assert(
+      fc.property(events, (event) => {
+        expect(decodeEvent(encodeEvent(event))).toEqual(event);
+      }),
+    );
+  });
+
+  test("random bytes raise an error or give an event, and nothing else", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+        try {
+          expect(["connect", "ended", "drain"]).toContain(decodeEvent(bytes).type);
+        } catch (error) {
+          expect(error).toBeInstanceOf(Error);
+        }
+      }),
+    );
+  });
+
+  test("event cut anywhere is never taken for the whole one", () => {
+    const bytes = encodeEvent(connectEvent);
+
+    for (let length = 0; length < bytes.length; length++) {
+      expect(() => decodeEvent(bytes.subarray(0, length))).toThrow();
+    }
+  });
+
+  test("empty message is no event", () => {
+    expect(() => decodeEvent(new Uint8Array())).toThrow("it is of no known type");
+  });
+
+  test("event of a later release is refused", () => {
+    const fieldFifteen = Uint8Array.of(0x7a, 0x00);
+
+    expect(() => decodeEvent(fieldFifteen)).toThrow("it is of no known type");
+  });
+
+  test("field of a later release is skipped", () => {
+    const bytes = Uint8Array.of(...encodeEvent({ type: "drain", inTurn: true }), 0x7a, 0x00);
+
+    expect(decodeEvent(bytes)).toEqual({ type: "drain", inTurn: true });
+  });
+
+  test("connect event without an address is refused", () => {
+    const bytes = encodeEvent({ ...connectEvent, by: { node: "", connection: "" } });
+
+    expect(() => decodeEvent(bytes)).toThrow("Cannot decode address: a part is missing");
+  });
+
+  test("time with a fraction is rounded, for the wire has none", () => {
+    const bytes = encodeEvent({ ...connectEvent, atMs: 12.7 });
+
+    expect(decodeEvent(bytes)).toEqual({ ...connectEvent, atMs: 13 });
+  });
+});
+
+describe("decodeNotice", () => {
+  test("notice decodes to what was encoded", () => {
+    const notices: fc.Arbitrary<Notice> = fc.record({
+      kind: fc.constantFrom("opened", "resumed", "closed", "lapsed"),
+      tag: text,
+      account: text,
+      sid: text,
+      seat: address,
+      generation: time,
+      reason: text,
+      atMs: time,
+    });
+
+    fc.assert(
+      fc.property(notices, (notice) => {
+        expect(decodeNotice(encodeNotice(notice))).toEqual(notice);
+      }),
+    );
+  });
+
+  test("notice of an unknown kind is refused", () => {
+    const bytes = encodeNotice(openedNotice);
+    bytes[1] = 0x63; // the value of field 1, which comes first
+
+    expect(() => decodeNotice(bytes)).toThrow("Cannot decode notice: kind 99 is not known");
+  });
+
+  test("number beyond what a number can hold is refused", () => {
+    const bytes = Uint8Array.of(
+      ...encodeNotice(openedNotice),
+      ...[0x30, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f], // generation, once more
+    );
+
+    expect(() => decodeNotice(bytes)).toThrow("Cannot decode number 9223372036854775807");
+  });
+});

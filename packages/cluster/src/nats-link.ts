@@ -1,0 +1,287 @@
+/**
+ * One connection of this process to NATS, for the bus and for requests to upstreams. It comes back
+ * by itself for as long as the process lives, and knows when it is not worth writing to: nothing is
+ * ever kept for later.
+ */
+import { readFileSync } from "node:fs";
+import {
+  type Authenticator,
+  type ConnectionOptions,
+  connect,
+  credsAuthenticator,
+  type NatsConnection,
+  type PublishOptions,
+} from "nats";
+import type { BusFault } from "./bus.ts";
+import { explain, type NatsAddress, parseNatsUrls } from "./nats-address.ts";
+import { mendAbandonedDials } from "./nats-dial.ts";
+import { createWindow } from "./window.ts";
+
+export interface NatsLinkOptions {
+  /** `nats://host:4222`, several separated by commas; `tls://` insists on TLS. */
+  readonly urls: string;
+  readonly user?: string | undefined;
+  readonly password?: string | undefined;
+  readonly token?: string | undefined;
+  /** A file with a JWT and its seed; read again at every connect, so it may be replaced. */
+  readonly credentialsFile?: string | undefined;
+  /** Given, even empty: without TLS there is no connection. */
+  readonly tls?: NatsTls | undefined;
+  /** Shown by the server in its list of connections. */
+  readonly name: string;
+  readonly startTimeoutMs: number;
+  readonly pingIntervalMs?: number;
+  /** Bytes that may be under way to the server and unanswered; more are refused. */
+  readonly unconfirmedBytesMax?: number;
+  /** May be called for every message; the first argument is all that should become a label. */
+  readonly onFault: (fault: BusFault, error: unknown) => void;
+  readonly onReconnect?: () => void;
+  readonly onStatus?: (status: NatsStatus) => void;
+}
+
+export interface NatsTls {
+  readonly caFile?: string | undefined;
+  readonly certFile?: string | undefined;
+  readonly keyFile?: string | undefined;
+}
+
+export interface NatsStatus {
+  /** "lame-duck": the server is about to leave, and asks its clients to go first. */
+  readonly type: "disconnected" | "reconnected" | "lame-duck" | "closed";
+  readonly server: string;
+}
+
+export interface NatsLink {
+  /** For requests and subscriptions. For publishing use `publish`, which keeps nothing. */
+  readonly client: NatsConnection;
+  /** What the server takes in one message. */
+  readonly payloadBytesMax: number;
+  isConnected(): boolean;
+  /** False: not sent, told to `onFault`, and forgotten. Never throws. */
+  publish(subject: string, payload: Uint8Array, options?: PublishOptions): boolean;
+  /** True when the server has answered in time. */
+  ping(timeoutMs: number): Promise<boolean>;
+  /** Sends what is under way, within 5 s, and hangs up. May be called twice. */
+  close(): Promise<void>;
+}
+
+const DIAL_TIMEOUT_MS = 2_000;
+const PING_INTERVAL_MS = 2_000; // with two unanswered, a server that hangs is left within 6 s
+const UNCONFIRMED_BYTES_MAX = 4 * 1024 * 1024;
+const MOVE_DELAY_MS_MAX = 500;
+const CLOSE_TIMEOUT_MS = 5_000;
+const PAYLOAD_BYTES_MAX = 1024 * 1024; // the server's default, until it has told its own
+
+/** Rejects within `startTimeoutMs` with one line that says why. */
+export async function connectNats(options: NatsLinkOptions): Promise<NatsLink> {
+  mendAbandonedDials();
+  const address = parseNatsUrls(options.urls);
+  const timeoutMs = Math.min(DIAL_TIMEOUT_MS, options.startTimeoutMs);
+  try {
+    const dialing = connect(clientOptions(options, address, timeoutMs));
+    const client = await withDeadline(dialing, options.startTimeoutMs);
+    if (client) return createLink(client, address, options);
+    dialing.then(
+      (late) => late.close(),
+      () => {}, // it failed as well
+    );
+    throw new Error(`no answer within ${options.startTimeoutMs} ms`);
+  } catch (error) {
+    const reason = explain(error, timeoutMs);
+    const where = address.servers.join(", ");
+    throw new Error(`Cannot connect to NATS at ${where}: ${reason}`, { cause: error });
+  }
+}
+
+function clientOptions(
+  options: NatsLinkOptions,
+  address: NatsAddress,
+  timeoutMs: number,
+): ConnectionOptions {
+  const user = options.user ?? address.user;
+  const tls = options.tls ?? (address.isTls ? {} : undefined);
+  return {
+    servers: [...address.servers],
+    name: options.name,
+    timeout: timeoutMs,
+    // It never gives up: not after ten tries, and not after two refusals of the password either,
+    // which may be changed on the server first and here second.
+    maxReconnectAttempts: -1,
+    ignoreAuthErrorAbort: true,
+    waitOnFirstConnect: false,
+    reconnectTimeWait: 500,
+    reconnectJitter: 500,
+    reconnectJitterTLS: 1000,
+    pingInterval: options.pingIntervalMs ?? PING_INTERVAL_MS,
+    maxPingOut: 2,
+    noAsyncTraces: true,
+    ...(user ? { user, pass: options.password ?? address.password } : {}),
+    ...(options.token ? { token: options.token } : {}),
+    ...(options.credentialsFile
+      ? { authenticator: credentials(options.credentialsFile, options.onFault) }
+      : {}),
+    ...(tls ? { tls: present(tls) } : {}),
+  };
+}
+
+/** A file that cannot be read at a reconnect must not end the connection for good. */
+function credentials(file: string, onFault: NatsLinkOptions["onFault"]): Authenticator {
+  let last = credsAuthenticator(readFileSync(file));
+  return (nonce) => {
+    try {
+      const next = credsAuthenticator(readFileSync(file));
+      const answer = next(nonce);
+      last = next;
+      return answer;
+    } catch (error) {
+      onFault("connection", error);
+      return last(nonce);
+    }
+  };
+}
+
+function present(tls: NatsTls): { caFile?: string; certFile?: string; keyFile?: string } {
+  const { caFile, certFile, keyFile } = tls;
+  return {
+    ...(caFile ? { caFile } : {}),
+    ...(certFile ? { certFile } : {}),
+    ...(keyFile ? { keyFile } : {}),
+  };
+}
+
+function createLink(
+  client: NatsConnection,
+  address: NatsAddress,
+  options: NatsLinkOptions,
+): NatsLink {
+  const { onFault, onReconnect, onStatus } = options;
+  let isUp = true;
+  let closing: Promise<void> | null = null;
+  const window = createWindow({
+    bytesMax: options.unconfirmedBytesMax ?? UNCONFIRMED_BYTES_MAX,
+    confirm: () => client.flush(),
+  });
+  void watch().catch((error: unknown) => onFault("connection", error));
+  void client.closed().then((reason) => closed(reason ?? null));
+
+  return {
+    client,
+    get payloadBytesMax() {
+      return client.info?.max_payload ?? PAYLOAD_BYTES_MAX;
+    },
+    isConnected,
+    publish,
+    ping,
+    close() {
+      closing ??= end();
+      return closing;
+    },
+  };
+
+  function isConnected(): boolean {
+    return isUp && closing === null && !client.isClosed();
+  }
+
+  function publish(subject: string, payload: Uint8Array, extra?: PublishOptions): boolean {
+    try {
+      // The library would take it, hold it, and send it never.
+      if (!isConnected()) throw new Error(`Cannot publish to ${subject}: NATS is not connected`);
+      const bytes = subject.length + payload.length;
+      if (!window.hasRoom(bytes)) {
+        throw new Error(`Cannot publish to ${subject}: NATS does not keep up with what it gets`);
+      }
+      client.publish(subject, payload, extra);
+      window.sent(bytes);
+      return true;
+    } catch (error) {
+      onFault("publish", error);
+      return false;
+    }
+  }
+
+  async function ping(timeoutMs: number): Promise<boolean> {
+    if (!isConnected()) return false;
+    const answered = client.flush().then(
+      () => true,
+      () => false,
+    );
+    return (await withDeadline(answered, timeoutMs)) ?? false;
+  }
+
+  async function watch(): Promise<void> {
+    for await (const status of client.status()) {
+      switch (status.type) {
+        case "staleConnection":
+          isUp = false; // the library says "disconnect" next
+          break;
+        case "disconnect":
+          isUp = false;
+          tell("disconnected");
+          break;
+        case "reconnect":
+          isUp = true;
+          tell("reconnected");
+          onReconnect?.();
+          break;
+        case "ldm":
+          tell("lame-duck");
+          void moveOn().catch((error: unknown) => onFault("connection", error));
+          break;
+        case "error":
+          onFault(status.permissionContext ? "publish" : "connection", refusal(status));
+          break;
+        default: // pings and news of the cluster
+      }
+    }
+  }
+
+  function tell(type: NatsStatus["type"]): void {
+    onStatus?.({ type, server: client.getServer() });
+  }
+
+  /** Alone there is nowhere to go: then it stays until it is thrown out, and comes back. */
+  async function moveOn(): Promise<void> {
+    const here = client.getServer();
+    const known = [...address.servers, ...(client.info?.connect_urls ?? [])];
+    if (known.every((server) => server === here)) return;
+    await Bun.sleep(Math.random() * MOVE_DELAY_MS_MAX); // not every node in the same moment
+    await ping(MOVE_DELAY_MS_MAX); // what was sent so far has arrived
+    if (isConnected() && client.getServer() === here) await client.reconnect();
+  }
+
+  async function end(): Promise<void> {
+    if (client.isClosed()) return;
+    if (isUp) await withDeadline(client.drain(), CLOSE_TIMEOUT_MS).catch(() => {});
+    await client.close();
+  }
+
+  function closed(reason: Error | null): void {
+    isUp = false;
+    tell("closed");
+    if (closing === null) onFault("connection", reason ?? new Error("NATS connection was closed"));
+  }
+}
+
+function refusal(status: {
+  readonly data: unknown;
+  readonly permissionContext?: { operation: string; subject: string };
+}): Error {
+  const { permissionContext } = status;
+  if (!permissionContext) return new Error(`NATS reports an error: ${String(status.data)}`);
+  const { operation, subject } = permissionContext;
+  return new Error(`NATS permits no ${operation} of ${subject}`);
+}
+
+/** Null when it takes longer. The promise goes on, and its failure is then nobody's. */
+async function withDeadline<Value>(
+  promise: Promise<Value>,
+  timeoutMs: number,
+): Promise<Value | null> {
+  const { promise: late, resolve } = Promise.withResolvers<null>();
+  const timer = setTimeout(() => resolve(null), timeoutMs);
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
