@@ -45,7 +45,7 @@ export interface RunningService {
 
 const signalNumbers = { SIGINT: 2, SIGTERM: 15 } as const;
 
-/** Installs the signal handlers before anything else: as PID 1, Bun ignores a signal without one. */
+/** Installs the signal handlers first of all: as PID 1, Bun ignores a signal without one. */
 export function runService(options: RunOptions): RunningService {
   const { log, parts, host = systemHost } = options;
   const { promise: finished, resolve: finish } = Promise.withResolvers<number>();

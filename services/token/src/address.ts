@@ -7,7 +7,7 @@ import ipaddr from "ipaddr.js";
 export type Address = ipaddr.IPv4 | ipaddr.IPv6;
 export type Networks = readonly [Address, number][];
 
-/** Entries of the header that are looked at, from the right. More proxies than this have no names. */
+/** Entries of the header that are looked at, from the right. */
 const hopsMax = 20;
 
 export function isNetwork(text: string): boolean {
