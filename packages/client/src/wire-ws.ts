@@ -18,7 +18,7 @@ export async function openWsWire(options: WireOptions): Promise<Wire> {
   const ws: WsSocket = await openWsSocket({
     url: withQuery(options),
     headers: options.headers ?? {},
-    timeoutMs: inbox.timeoutMs,
+    signal: AbortSignal.timeout(inbox.timeoutMs),
     localAddress: options.localAddress,
     allowHalfOpen: options.allowHalfOpen ?? false,
     events: { received, ended: (error) => inbox.ended(howEnded(error)) },

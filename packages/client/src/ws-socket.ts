@@ -29,7 +29,8 @@ const acceptSuffix = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"; // RFC 6455, sectio
 export interface WsSocketOptions {
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
-  readonly timeoutMs: number;
+  /** Gives up the upgrade. */
+  readonly signal: AbortSignal;
   readonly localAddress?: string | undefined;
   readonly allowHalfOpen?: boolean;
   readonly events: WsSocketEvents;
@@ -86,10 +87,11 @@ function upgrade(options: WsSocketOptions): Promise<Upgrade> {
   const arrived = createByteQueue();
 
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      const had = `${arrived.length} bytes arrived`;
-      settle(new Error(`Waited ${options.timeoutMs} ms for the upgrade of ${url.host}; ${had}`));
-    }, options.timeoutMs);
+    const onAbort = () => {
+      const had = `${arrived.length} bytes had arrived`;
+      settle(new Error(`Upgrade at ${url.host} took too long, or was given up; ${had}`));
+    };
+    options.signal.addEventListener("abort", onAbort);
     socket.setNoDelay(true);
     socket.once(url.protocol === "wss:" ? "secureConnect" : "connect", () => {
       socket.write(writeUpgradeRequest(url, key, options.headers));
@@ -109,7 +111,7 @@ function upgrade(options: WsSocketOptions): Promise<Upgrade> {
     }
 
     function settle(outcome: Error | Uint8Array): void {
-      clearTimeout(timer);
+      options.signal.removeEventListener("abort", onAbort);
       socket.removeListener("data", onData);
       socket.removeListener("end", onEnd);
       socket.removeListener("error", settle);

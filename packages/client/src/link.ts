@@ -1,0 +1,277 @@
+/**
+ * One connection with the protocol on it, from the handshake to its end: pairs responses with
+ * requests, answers heartbeats, notices a dead peer. Login and coming back are the client's.
+ */
+import {
+  CloseCode,
+  Command,
+  closeCodeNames,
+  Decoder,
+  type DecoderLimits,
+  decodeClose,
+  decodeMessage,
+  encodeHeartbeat,
+  encodeRequest,
+  encodeResponse,
+  type Metadata,
+  type Packet,
+  type Push,
+  type Request,
+  type Response,
+  Status,
+  type Version,
+} from "@holdfast/protocol";
+import type { Alarms, ClientClock } from "./alarms.ts";
+import { ConnectionLost } from "./errors.ts";
+import { createPendingRequests } from "./pending-requests.ts";
+import type { OpenTransport, Transport, TransportEvents } from "./transport.ts";
+
+/** What the Close push said. [§7.1] */
+export interface Close {
+  readonly code: number;
+  /** "Unknown" for a code that has no name. */
+  readonly name: string;
+  readonly reason: string;
+}
+
+export interface Loss {
+  /** Null: the connection ended without a Close push. */
+  readonly close: Close | null;
+  readonly error: ConnectionLost;
+}
+
+export interface LinkRequest {
+  readonly timeoutMs: number;
+  readonly metadata?: Metadata | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onResponse?: ((response: Response) => void) | undefined;
+}
+
+export interface Link {
+  /** Rejects with ConnectionLost, RequestTimeout, or the reason of the signal. */
+  request(command: number, body: Uint8Array, options: LinkRequest): Promise<Response>;
+  /** Milliseconds there and back. */
+  heartbeat(): Promise<number>;
+  /** Ends it in good order; resolves when it has ended, a second later at most. */
+  close(): Promise<void>;
+  drop(reason: string): void;
+  /** Resolves once, when no more can be sent or received. Never rejects. */
+  readonly lost: Promise<Loss>;
+  /** The same at once; null while the connection lives. */
+  readonly loss: Loss | null;
+}
+
+export interface LinkOptions {
+  readonly url: string;
+  readonly version: Version;
+  readonly platform: number;
+  readonly limits: DecoderLimits;
+  readonly heartbeatIntervalMs: number;
+  readonly dialTimeoutMs: number;
+  readonly inflightMax: number;
+  readonly outboundBytesMax: number;
+  readonly clock: ClientClock;
+  readonly alarms: Alarms;
+  readonly open: OpenTransport;
+  readonly onPush: (push: Push) => void;
+}
+
+const closeTimeoutMs = 1_000;
+const requestTimeoutMsMax = 60_000; // [§5.9]
+
+/** Rejects when the connection cannot be opened within `dialTimeoutMs`. */
+export async function openLink(options: LinkOptions): Promise<Link> {
+  const relay = createRelay();
+  const giveUp = new AbortController();
+  const cancel = options.alarms.after(options.dialTimeoutMs, () => giveUp.abort());
+  const { version, platform } = options;
+  const url = new URL(options.url);
+  try {
+    const { signal } = giveUp;
+    const transport = await options.open({ url, version, platform, signal, events: relay.events });
+    const { link, events } = createLink(transport, options);
+    relay.connect(events);
+    return link;
+  } finally {
+    cancel();
+  }
+}
+
+/** Keeps what a transport tells before there is a link to hear it, which is little. */
+function createRelay() {
+  let target: TransportEvents | null = null;
+  const early: ((events: TransportEvents) => void)[] = [];
+
+  return {
+    events: {
+      received: (bytes) => tell((events) => events.received(bytes)),
+      alive: () => tell((events) => events.alive()),
+      ended: (reason) => tell((events) => events.ended(reason)),
+    } satisfies TransportEvents,
+    connect(events: TransportEvents): void {
+      target = events;
+      for (const one of early) one(events);
+    },
+  };
+
+  function tell(one: (events: TransportEvents) => void): void {
+    if (target === null) early.push(one);
+    else one(target);
+  }
+}
+
+function createLink(transport: Transport, options: LinkOptions) {
+  const { version, limits, clock, alarms, heartbeatIntervalMs } = options;
+  const pending = createPendingRequests({ alarms });
+  const decoder = new Decoder(version, limits);
+  const lost = Promise.withResolvers<Loss>();
+  const ended = Promise.withResolvers<void>(); // the transport is gone
+  let loss: Loss | null = null;
+  let receivedAtMs = clock.monotonic();
+  let cancelBeat = alarms.after(heartbeatIntervalMs, beat);
+
+  const link: Link = {
+    request,
+    heartbeat,
+    close,
+    drop,
+    lost: lost.promise,
+    get loss() {
+      return loss;
+    },
+  };
+  return { link, events: { received, alive, ended: onEnded } };
+
+  async function request(command: number, body: Uint8Array, asked: LinkRequest) {
+    asked.signal?.throwIfAborted();
+    if (loss !== null) throw loss.error;
+    if (pending.size >= options.inflightMax) {
+      throw new RangeError(`Cannot send request: ${pending.size} are unanswered`);
+    }
+    if (transport.bufferedBytes > options.outboundBytesMax) {
+      throw new RangeError(`Cannot send request: ${transport.bufferedBytes} bytes wait`);
+    }
+    const timeoutMs = Math.min(Math.ceil(asked.timeoutMs), requestTimeoutMsMax);
+    const metadata = asked.metadata === undefined ? undefined : { metadata: asked.metadata };
+    const { id, response } = pending.add({ command, ...asked });
+    transport.send(encodeRequest(version, command, id, timeoutMs, body, metadata));
+    return await response;
+  }
+
+  async function heartbeat(): Promise<number> {
+    const startMs = clock.monotonic();
+    const body = encodeHeartbeat(clock.now());
+    await request(Command.heartbeat, body, { timeoutMs: 2 * heartbeatIntervalMs });
+    return clock.monotonic() - startMs;
+  }
+
+  function beat(): void {
+    const silentMs = clock.monotonic() - receivedAtMs;
+    if (silentMs >= 2 * heartbeatIntervalMs) {
+      drop(`nothing was received for ${Math.round(silentMs)} ms`);
+      return;
+    }
+    cancelBeat = alarms.after(heartbeatIntervalMs, beat);
+    // On WebSocket the server's pings do, if we can hear them. [§11]
+    if (transport.isStream || !transport.hearsPings) heartbeat().catch(() => {});
+  }
+
+  function alive(): void {
+    receivedAtMs = clock.monotonic();
+  }
+
+  function received(bytes: Uint8Array): void {
+    alive();
+    if (loss !== null) return;
+    try {
+      if (transport.isStream) readStream(bytes);
+      else read(decodeMessage(bytes, version, limits));
+    } catch (error) {
+      drop(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  function readStream(bytes: Uint8Array): void {
+    decoder.push(bytes);
+    for (let packet = decoder.next(); packet !== null; packet = decoder.next()) {
+      read(packet);
+      if (loss !== null) return;
+    }
+  }
+
+  function read(packet: Packet): void {
+    switch (packet.type) {
+      case "response":
+        pending.answer(packet);
+        break;
+      case "request":
+        answer(packet);
+        break;
+      case "push":
+        if (packet.command === Command.close) onClose(packet);
+        else options.onPush(packet);
+        break;
+      default:
+        packet satisfies never;
+    }
+  }
+
+  /** With the same body, at once [§7.2]. No other request of a server is known. */
+  function answer(asked: Request): void {
+    if (asked.command !== Command.heartbeat) return;
+    if (transport.bufferedBytes > options.outboundBytesMax) {
+      drop("the server does not read");
+      return;
+    }
+    const { command, requestId, body } = asked;
+    transport.send(encodeResponse(version, command, requestId, Status.success, body));
+  }
+
+  /** The last packet of a connection [§10]: there is nothing to wait for. */
+  function onClose(push: Push): void {
+    const { code, reason } = decodeClose(push.body);
+    const name = closeCodeNames[code] ?? "Unknown";
+    finish(`the server closed it: ${name} ${reason}`, { code, name, reason });
+    void close();
+  }
+
+  function onEnded(reason: string): void {
+    finish(reason, null);
+    ended.resolve();
+  }
+
+  function drop(reason: string): void {
+    finish(reason, null);
+    transport.destroy();
+  }
+
+  async function close(): Promise<void> {
+    finish("this side closed it", null);
+    transport.close();
+    const cancel = alarms.after(closeTimeoutMs, () => {
+      transport.destroy();
+      ended.resolve();
+    });
+    await ended.promise;
+    cancel();
+  }
+
+  function finish(reason: string, sent: Close | null): void {
+    if (loss !== null) return;
+    const error = new ConnectionLost(`Connection to ${options.url} was lost: ${reason}`);
+    loss = { close: sent, error };
+    cancelBeat();
+    pending.failAll(error);
+    lost.resolve(loss);
+  }
+}
+
+/** True: a newer login, or a newer connection of the session, took the place of this one. */
+export function isDuplicate(close: Close | null): boolean {
+  return close?.code === CloseCode.connectDuplicate;
+}
+
+/** True: the session is over, and Reconnect would be refused. */
+export function isSessionOver(close: Close | null): boolean {
+  return close?.code === CloseCode.sessionExpired;
+}
