@@ -1,0 +1,115 @@
+/** The whole cluster inside one process: no Redis, no NATS, every port on loopback. */
+import { createMemoryHub } from "@holdfast/cluster";
+import { commandsOf, createEchoUpstream, createEdgeService, readEdgeConfig } from "@holdfast/edge";
+import { createLog, createMetrics, type Log, systemClock } from "@holdfast/runtime";
+import { createMemoryRegistry, createMemoryTurn, type SessionRegistry } from "@holdfast/session";
+import { createTokenService, parseDirectory, readTokenConfig } from "@holdfast/token";
+import {
+  type ClusterOptions,
+  credentials,
+  type DevCluster,
+  directoryJson,
+  type EdgeDescription,
+  edgeEnvironment,
+  tokenEnvironment,
+} from "./cluster.ts";
+
+const anyPorts = { EDGE_TCP_PORT: "0", EDGE_WS_PORT: "0", EDGE_ADMIN_PORT: "0" };
+
+/** What the nodes of one process share. */
+interface Shared {
+  readonly registry: SessionRegistry;
+  readonly hub: ReturnType<typeof createMemoryHub>;
+  readonly turn: ReturnType<typeof createMemoryTurn>;
+  readonly stops: (() => Promise<void>)[];
+}
+
+export async function startEmbedded(options: ClusterOptions): Promise<DevCluster> {
+  const names = Array.from({ length: options.edges }, (_, index) => `edge-${index + 1}`);
+  const { config } = readEdgeConfig({ ...edgeEnvironment("any", options), ...anyPorts });
+  const shared: Shared = {
+    registry: createMemoryRegistry({ settings: config.registry, clock: systemClock }),
+    hub: createMemoryHub(),
+    turn: createMemoryTurn(),
+    stops: [],
+  };
+  const stop = async (): Promise<void> => {
+    for (const end of shared.stops.splice(0).toReversed()) await end();
+  };
+  try {
+    const edges: EdgeDescription[] = [];
+    for (const name of names) edges.push(await startEdge(name, options, shared));
+    const url = await startToken(shared);
+    const description = { token: { url, ...credentials }, edges, redis: null, nats: null };
+    return { description, failed: new Promise(() => {}), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function startEdge(
+  name: string,
+  options: ClusterOptions,
+  { registry, hub, turn, stops }: Shared,
+): Promise<EdgeDescription> {
+  const { config } = readEdgeConfig({ ...edgeEnvironment(name, options), ...anyPorts });
+  const log = createDevLog("edge", config.nodeId, config.logLevel);
+  const service = createEdgeService({
+    config,
+    registry,
+    bus: hub.bus(),
+    upstream: createEchoUpstream(commandsOf(config.echoCommands)),
+    log,
+    turn,
+    stop: () => void service.drain().then(stop),
+  });
+  const stop = async (): Promise<void> => {
+    for (const part of service.parts.toReversed()) await part.stop();
+  };
+  stops.push(stop);
+  for (const part of service.parts) await part.start();
+  const { edge, adminPort } = service;
+  return {
+    node: edge.id,
+    tcp: `tcp://127.0.0.1:${edge.tcpPort}`,
+    ws: `ws://127.0.0.1:${edge.wsPort}`,
+    admin: `http://127.0.0.1:${adminPort}`,
+    pid: process.pid,
+  };
+}
+
+async function startToken({ registry, hub, stops }: Shared): Promise<string> {
+  const { values: config } = readTokenConfig({
+    ...tokenEnvironment(),
+    TOKEN_PORT: "0",
+    TOKEN_ADMIN_PORT: "0",
+    TOKEN_DIRECTORY_FILE: "embedded",
+    TOKEN_REDIS_URL: "redis://embedded",
+    TOKEN_NATS_URL: "nats://embedded",
+  });
+  const service = createTokenService({
+    config,
+    registry,
+    bus: hub.bus(),
+    directory: parseDirectory(directoryJson(), {
+      seatsMax: config.TOKEN_CONNECTION_LIMIT,
+      policy: config.TOKEN_POLICY,
+    }),
+    log: createDevLog("token", "token", config.TOKEN_LOG_LEVEL),
+    metrics: createMetrics(),
+    clock: systemClock,
+  });
+  stops.push(service.stop);
+  await service.start();
+  return `http://127.0.0.1:${service.httpPort}`;
+}
+
+/** Standard output belongs to whoever started the cluster; the log goes to standard error. */
+function createDevLog(
+  service: string,
+  node: string,
+  level: "debug" | "info" | "warn" | "error",
+): Log {
+  return createLog({ service, node, level, write: (line) => void process.stderr.write(line) });
+}

@@ -1,0 +1,4 @@
+/** A whole cluster on this machine, for tests and benchmarks of other folders. */
+export type { ClusterDescription, DevCluster, EdgeDescription } from "./cluster.ts";
+export { startEmbedded } from "./embedded.ts";
+export { type EdgeProcess, type ProcessCluster, startProcesses } from "./processes.ts";
