@@ -17,41 +17,35 @@ export interface LimiterOptions {
   readonly clock: Clock;
 }
 
-interface Bucket {
-  places: number; // at `atMs`; never above the burst
-  atMs: number;
-}
+/** Less than any wait that matters; keeps what fractions add up to from refusing the last place. */
+const roundingMs = 1e-6;
 
 export function createLimiter(options: LimiterOptions): Limiter {
   const { perSecond, burst, keysMax, clock } = options;
-  const buckets = new Map<string, Bucket>(); // in the order of last use, the oldest first
+  const placeMs = 1000 / perSecond; // until one place is refilled
+  // When each bucket will be full again, in the order of last use: the quietest first.
+  const fullAtMs = new Map<string, number>();
 
   return {
     take,
     get keys() {
-      return buckets.size;
+      return fullAtMs.size;
     },
   };
 
   function take(key: string): number {
     if (perSecond === 0) return 0;
     const nowMs = clock.monotonic();
-    const bucket = buckets.get(key) ?? { places: burst, atMs: nowMs };
-    buckets.delete(key);
-    buckets.set(key, bucket);
-    if (buckets.size > keysMax) forgetOldest();
-
-    bucket.places = Math.min(burst, bucket.places + ((nowMs - bucket.atMs) * perSecond) / 1000);
-    bucket.atMs = nowMs;
-    if (bucket.places < 1) return Math.ceil(((1 - bucket.places) * 1000) / perSecond);
-    bucket.places -= 1;
-    return 0;
+    const before = Math.max(nowMs, fullAtMs.get(key) ?? 0);
+    const waitMs = before + placeMs - (nowMs + burst * placeMs) - roundingMs;
+    fullAtMs.delete(key);
+    fullAtMs.set(key, waitMs > 0 ? before : before + placeMs);
+    if (fullAtMs.size > keysMax) forgetQuietest();
+    return waitMs > 0 ? Math.ceil(waitMs) : 0;
   }
 
-  function forgetOldest(): void {
-    for (const key of buckets.keys()) {
-      buckets.delete(key);
-      return;
-    }
+  function forgetQuietest(): void {
+    const quietest = fullAtMs.keys().next();
+    if (!quietest.done) fullAtMs.delete(quietest.value);
   }
 }

@@ -85,7 +85,12 @@ export function createTokenService(options: TokenServiceOptions): TokenService {
       token: config.TOKEN_ADMIN_TOKEN,
       actions: {},
     });
-    server = listen(config, answer);
+    try {
+      server = listen(config, answer);
+    } catch (error) {
+      await stop();
+      throw error;
+    }
     log.info("token_started", { httpPort: server.port, adminPort: admin.port });
   }
 

@@ -1,0 +1,73 @@
+/** Buckets on a clock that is moved by hand. */
+import { describe, expect, test } from "bun:test";
+import { createManualClock } from "@holdfast/runtime";
+import { createLimiter } from "./limiter.ts";
+
+function create(options: { perSecond?: number; burst?: number; keysMax?: number } = {}) {
+  const clock = createManualClock();
+  const limiter = createLimiter({ perSecond: 2, burst: 3, keysMax: 100, clock, ...options });
+  return { clock, limiter };
+}
+
+describe("createLimiter", () => {
+  test("limiter admits the burst, and says how long to wait after it", () => {
+    const { limiter } = create();
+
+    const waits = Array.from({ length: 4 }, () => limiter.take("a"));
+
+    expect(waits).toEqual([0, 0, 0, 500]);
+  });
+
+  test("limiter admits again after exactly the wait it said", () => {
+    const { clock, limiter } = create();
+    for (let count = 0; count < 3; count += 1) limiter.take("a");
+
+    void clock.advance(499);
+    const early = limiter.take("a");
+    void clock.advance(1);
+
+    expect([early, limiter.take("a"), limiter.take("a")]).toEqual([1, 0, 500]);
+  });
+
+  test("limiter saves up no more than the burst", () => {
+    const { clock, limiter } = create();
+    limiter.take("a");
+
+    void clock.advance(3_600_000);
+
+    expect(Array.from({ length: 4 }, () => limiter.take("a"))).toEqual([0, 0, 0, 500]);
+  });
+
+  test("refusals cost nothing, so that waiting always helps", () => {
+    const { clock, limiter } = create();
+    for (let count = 0; count < 100; count += 1) limiter.take("a");
+
+    void clock.advance(500);
+
+    expect(limiter.take("a")).toBe(0);
+  });
+
+  test("keys do not share", () => {
+    const { limiter } = create({ burst: 1 });
+
+    expect([limiter.take("a"), limiter.take("b"), limiter.take("a")]).toEqual([0, 0, 500]);
+  });
+
+  test("limiter remembers as many keys as its bound, and forgets the quietest", () => {
+    const { limiter } = create({ burst: 1, keysMax: 2 });
+    limiter.take("a");
+    limiter.take("b");
+    limiter.take("a");
+
+    limiter.take("c");
+
+    expect(limiter.keys).toBe(2);
+    expect([limiter.take("a"), limiter.take("b")]).toEqual([500, 0]);
+  });
+
+  test("rate of zero admits all and remembers nobody", () => {
+    const { limiter } = create({ perSecond: 0, burst: 1 });
+
+    expect([limiter.take("a"), limiter.take("a"), limiter.keys]).toEqual([0, 0, 0]);
+  });
+});
