@@ -17,6 +17,7 @@ import {
   type SettingsValues,
   secret,
 } from "@holdfast/runtime";
+import { defaultRegistrySettings, type RegistrySettings } from "@holdfast/session";
 
 const closeNotify = ["full", "none", "auto"] as const;
 const second = 1000;
@@ -319,8 +320,8 @@ export const edgeSettings = {
   // The upstream of this first form: an echo inside the process.
   EDGE_ECHO_COMMANDS: list({
     default: [],
-    isItem: (item) => /^\d{1,3}$/.test(item) && Number(item) >= 4 && Number(item) <= 255,
-    bounds: "commands 4 to 255",
+    isItem: (item) => /^\d{1,3}(-\d{1,3})?$/.test(item) && commandsOf([item]).length > 0,
+    bounds: "commands 4 to 255, or ranges of them as in 4-199",
     itemsMax: 252,
     meaning: "Commands answered by an echo inside the node; others get 3 / 404",
   }),
@@ -338,6 +339,8 @@ export type EdgeConfig = {
 } & {
   /** The node's id: its name and a random boot id, so that it is never used twice. */
   readonly nodeId: string;
+  /** What the registry is made with. */
+  readonly registry: RegistrySettings;
 };
 
 /** Throws SettingsError with every mistake. */
@@ -359,8 +362,32 @@ export function readEdgeConfig(environment: Environment): {
     connectionsMax,
     unauthenticatedMax: values.EDGE_UNAUTHENTICATED_MAX || Math.ceil(connectionsMax / 4),
     nodeId: `${nodeName}-${randomBytes(6).toString("hex")}`,
+    registry: registrySettings(values),
   }) as EdgeConfig; // knobName and KnobName are the same rule, once for values, once for types
   return { config, values, unknown };
+}
+
+function registrySettings(values: Values): RegistrySettings {
+  return {
+    ...defaultRegistrySettings,
+    sessionTtlMs: values.EDGE_SESSION_TTL_MS,
+    leaseMs: values.EDGE_LEASE_MS,
+    firstLeaseMs: values.EDGE_FIRST_LEASE_MS,
+    // A renewal that fails leaves time for two more.
+    renewBelowMs: Math.floor((values.EDGE_LEASE_MS * 2) / 3),
+    aliasGraceMs: values.EDGE_ALIAS_GRACE_MS,
+    flapDisplacementsMax: values.EDGE_FLAP_DISPLACEMENTS_MAX,
+    flapWindowMs: values.EDGE_FLAP_WINDOW_MS,
+  };
+}
+
+/** "16" and "4-199" as numbers; empty where a bound is not a command of an upstream. */
+export function commandsOf(items: readonly string[]): readonly number[] {
+  return items.flatMap((item) => {
+    const [first = 0, last = first] = item.split("-").map(Number);
+    if (first < 4 || last > 255 || last < first) return [];
+    return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+  });
 }
 
 type Rule = (values: Values) => string | null;

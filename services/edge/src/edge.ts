@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import type { ClusterBus, ClusterEvent } from "@holdfast/cluster";
-import { type Clock, type Log, type Metrics, systemClock } from "@holdfast/runtime";
+import { type Clock, type Log, systemClock } from "@holdfast/runtime";
 import type { SessionRegistry } from "@holdfast/session";
 import type { EdgeConfig } from "./config.ts";
 import { createDeadlines } from "./deadlines.ts";
@@ -13,7 +13,7 @@ import { drainPeers } from "./drain.ts";
 import { closeLosers } from "./handlers/login.ts";
 import { createHub } from "./hub.ts";
 import { createSweep, sweepIntervalMs } from "./liveness.ts";
-import { createEdgeMetrics } from "./metrics.ts";
+import type { EdgeMetrics } from "./metrics.ts";
 import type { EdgeNode } from "./node.ts";
 import { close, gone, Peer } from "./peer.ts";
 import { createSeats } from "./seats.ts";
@@ -34,7 +34,7 @@ export interface EdgeOptions {
   readonly bus: ClusterBus;
   readonly upstream: Upstream;
   readonly log: Log;
-  readonly metrics: Metrics;
+  readonly counts: EdgeMetrics;
   readonly clock?: Clock;
   readonly isRedisUp?: () => boolean;
   readonly isNatsUp?: () => boolean;
@@ -214,7 +214,7 @@ function createNode(options: EdgeOptions, clock: Clock): EdgeNode {
     config,
     clock,
     log: options.log,
-    metrics: createEdgeMetrics(options.metrics),
+    metrics: options.counts,
     registry: options.registry,
     bus: options.bus,
     upstream: options.upstream,

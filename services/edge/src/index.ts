@@ -1,5 +1,5 @@
 /** A node, for whoever composes one: `main.ts`, the development cluster, and tests. */
-export { type EdgeConfig, edgeSettings, readEdgeConfig } from "./config.ts";
+export { commandsOf, type EdgeConfig, edgeSettings, readEdgeConfig } from "./config.ts";
 export { createEdge, type Edge, type EdgeOptions } from "./edge.ts";
 export { createEdgeService, type EdgeService, type EdgeServiceOptions } from "./service.ts";
 export {

@@ -14,6 +14,7 @@ import {
 import type { DrainTurn, SessionRegistry } from "@holdfast/session";
 import type { EdgeConfig } from "./config.ts";
 import { createEdge, type Edge } from "./edge.ts";
+import { createEdgeMetrics, type EdgeMetrics } from "./metrics.ts";
 import type { Upstream } from "./upstream/upstream.ts";
 
 export interface EdgeServiceOptions {
@@ -22,8 +23,9 @@ export interface EdgeServiceOptions {
   readonly bus: ClusterBus;
   readonly upstream: Upstream;
   readonly log: Log;
-  /** Made by the caller when adapters count into it, too. */
+  /** Both made by the caller when adapters count into them, too; otherwise neither. */
   readonly metrics?: Metrics;
+  readonly counts?: EdgeMetrics;
   /** Lets one node after the other drain. */
   readonly turn: DrainTurn;
   readonly isRedisUp?: () => boolean;
@@ -46,7 +48,8 @@ const turnWaitMs = 4 * 60 * 60 * 1000;
 export function createEdgeService(options: EdgeServiceOptions): EdgeService {
   const { config, log, turn, bus } = options;
   const metrics = options.metrics ?? createMetrics();
-  const edge = createEdge({ ...options, metrics, onDrainAsked });
+  const counts = options.counts ?? createEdgeMetrics(metrics);
+  const edge = createEdge({ ...options, counts, onDrainAsked });
   let admin: Admin | null = null;
   let isAsked = false;
 
