@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { BusFault, ClusterEvent } from "./bus.ts";
-import { busContract, connectEvent, createInbox } from "./contract.ts";
+import { busContract, connectEvent } from "./contract.ts";
+import { createInbox } from "./inbox.ts";
 import { createMemoryBus, createMemoryHub, type MemoryBus } from "./memory.ts";
 
 busContract("createMemoryHub", async () => {

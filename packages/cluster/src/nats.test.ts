@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Server, startNats } from "@holdfast/servers";
 import type { BusFault, ClusterEvent, Notice } from "./bus.ts";
-import { busContract, connectEvent, createInbox, failure, openedNotice } from "./contract.ts";
+import { busContract, connectEvent, openedNotice } from "./contract.ts";
 import { encodeEvent } from "./envelope.ts";
+import { createInbox, failure } from "./inbox.ts";
 import { connectNats, createNatsBus, type NatsLink } from "./nats.ts";
 
 let server: Server;

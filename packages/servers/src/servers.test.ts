@@ -166,7 +166,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** The message a promise fails with; `expect(...).rejects` may wait for ever (oven-sh/bun#14950). */
+/** What a promise fails with; `expect(...).rejects` may wait for ever (oven-sh/bun#14950). */
 async function failure(promise: Promise<unknown>): Promise<string> {
   const error = await promise.then(
     () => null,
