@@ -11,6 +11,7 @@ export {
   type TokenParts,
   tagOf,
 } from "./identifiers.ts";
+export { faultOf } from "./faults.ts";
 export { createMemoryRegistry } from "./memory.ts";
 export {
   type Claim,

@@ -2,6 +2,7 @@
  * One account inside the process: its records, and the rules that look at several of them at once.
  * The same rules stand in prelude.lua; `agreement.test.ts` compares the two call by call.
  */
+import { TOKEN_TTL_MS_MAX } from "./bounds.ts";
 import type { Identity, LostSeat, Policy, RegistrySettings, Seat } from "./session.ts";
 
 export interface TokenRecord {
@@ -53,6 +54,7 @@ export interface Account {
   policy: Policy;
   rulesFrom: number; // the login generation that set seatsMax and policy
   displacedAtMs: readonly number[]; // within the flap window
+  keptUntilMs: number;
   readonly tokens: Map<string, TokenRecord>; // by hash
   readonly sessions: Map<string, SessionRecord>; // by sid
   readonly seats: Map<string, SeatRecord>; // by sid; lapsed ones stay until somebody comes by
@@ -65,12 +67,18 @@ export interface Moment {
 
 export function createAccount(): Account {
   return {
-    ...{ generation: 0, revision: 0, rulesFrom: 0, displacedAtMs: [] },
+    ...{ generation: 0, revision: 0, rulesFrom: 0, displacedAtMs: [], keptUntilMs: 0 },
     ...{ seatsMax: 1, policy: "displace" },
     tokens: new Map(),
     sessions: new Map(),
     seats: new Map(),
   };
+}
+
+/** Longer than anything that refers to it: a token of before a revocation, a session, a seat. */
+export function keep(account: Account, now: Moment, settings: RegistrySettings): void {
+  const lifeMs = Math.max(settings.sessionTtlMs, TOKEN_TTL_MS_MAX);
+  account.keptUntilMs = Math.max(account.keptUntilMs, now.ms + lifeMs + 2 * settings.leaseMs);
 }
 
 export function isSame(one: Seat, other: Seat): boolean {
@@ -87,11 +95,19 @@ export function findSession(account: Account, sid: string, now: Moment): Session
   return record && record.keptUntilMs > now.ms ? record : null;
 }
 
-/** Seats whose lease still runs, the oldest login first; `except` is left out. */
-export function seated(account: Account, now: Moment, except: string): SeatRecord[] {
+/** Seats whose lease still runs, the oldest first; `except` is left out. */
+export function seated(
+  account: Account,
+  options: {
+    readonly now: Moment;
+    readonly except?: string;
+    readonly oldestBy?: "loginGeneration" | "generation";
+  },
+): SeatRecord[] {
+  const { now, except, oldestBy: age = "loginGeneration" } = options;
   return [...account.seats.values()]
     .filter((seat) => seat.sid !== except && seat.leaseEndsAtMs > now.ms)
-    .sort((a, b) => a.loginGeneration - b.loginGeneration || (a.sid < b.sid ? -1 : 1));
+    .sort((a, b) => a[age] - b[age] || (a.sid < b.sid ? -1 : 1));
 }
 
 /** Takes out the seats whose lease has run out, `except` without a word. */

@@ -11,6 +11,7 @@ import {
   dropLapsed,
   findSession,
   isSame,
+  keep,
   lost,
   type Moment,
   recentDisplacements,
@@ -130,7 +131,7 @@ function claimSeat(attempt: Attempt): Claim | "limit" | "flapping" | "session" {
   const { sid, loginGeneration } = record;
   const own = account.seats.get(sid);
   const hasPlace = own !== undefined && own.leaseEndsAtMs > now.ms;
-  const others = seated(account, now, sid);
+  const others = seated(account, { now, except: sid });
   const losers = hasPlace ? [] : admit(account, { others, loginGeneration, now, settings });
   if (losers === "over") {
     const stored = account.sessions.get(sid);
@@ -159,6 +160,7 @@ function sit({ account, record, presented, now, settings }: Attempt): void {
   record.seat = presented.seat;
   record.hasLeft = false;
   record.keptUntilMs = Math.max(record.expiresAtMs, now.ms + 2 * settings.leaseMs);
+  keep(account, now, settings);
   account.sessions.set(sid, record);
   account.seats.set(sid, {
     ...{ sid, seat: presented.seat, generation: record.generation, loginGeneration },
@@ -177,6 +179,6 @@ function toClaim(attempt: Attempt, lapsed: readonly LostSeat[]): Claim {
     secretHash: record.currentHash,
   };
   const sessionId = formatSessionId({ tag, sid, secret: presented.secret });
-  const online = seated(account, now, "").length;
+  const online = seated(account, { now }).length;
   return { session, sessionId, isAliasUsed, online, displaced, takenOver, lapsed };
 }

@@ -9,6 +9,7 @@ import {
   capSessions,
   findSession,
   isSame,
+  keep,
   type Moment,
   removeLosers,
   type SessionRecord,
@@ -39,6 +40,7 @@ function extend({ account, holding, now, settings }: Renewal): void {
   if (held.leaseEndsAtMs - now.ms >= settings.renewBelowMs && !isNewlyProven) return;
   held.leaseEndsAtMs = now.ms + settings.leaseMs;
   held.isProven ||= holding.proven;
+  keep(account, now, settings);
   const record = findSession(account, holding.session.sid, now);
   if (!record) return;
   if (isNewlyProven) record.provenAtMs ||= now.ms;
@@ -58,7 +60,7 @@ function restore(renewal: Renewal): Verdict {
   const held = account.seats.get(sid);
   const hasPlace = held !== undefined && held.leaseEndsAtMs > now.ms;
   const rules = account.rulesFrom <= session.loginGeneration ? session : account;
-  const others = seated(account, now, sid).sort((a, b) => a.generation - b.generation);
+  const others = seated(account, { now, except: sid, oldestBy: "generation" });
   const surplus = hasPlace ? 0 : others.length + 1 - rules.seatsMax;
   const record = rebuilt(renewal, stored);
   if (surplus > 0 && others[surplus - 1]!.generation > session.generation) {
@@ -102,6 +104,7 @@ function seatAgain({ account, holding, now, settings }: Renewal, record: Session
   record.hasLeft = false;
   record.seat = seat;
   account.generation = Math.max(account.generation, record.generation);
+  keep(account, now, settings);
   account.sessions.set(session.sid, record);
   account.seats.set(session.sid, {
     ...{ sid: session.sid, seat, generation: record.generation },

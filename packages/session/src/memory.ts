@@ -18,6 +18,7 @@ import {
   createAccount,
   findSession,
   isSame,
+  keep,
   lost,
   type Moment,
   seated,
@@ -52,7 +53,7 @@ export function createMemoryRegistry(options: {
       account.tokens.set(hashOf(secret), {
         ...{ identity, revision: account.revision, keptUntilMs: now.ms + ttlMs, used: null },
       });
-      const online = seated(account, now, "").length;
+      const online = seated(account, { now }).length;
       return { token: formatToken({ tag, secret }), expiresAtMs: now.ms + ttlMs, online };
     },
     async login(token, presented) {
@@ -114,6 +115,7 @@ export function createMemoryRegistry(options: {
     // Revokes every token at once, and every login that the store may have forgotten.
     account.revision = Math.max(account.revision + 1, account.generation, now.stamp);
     account.generation = account.revision;
+    keep(account, now, settings);
     return endSessions(
       account,
       [...new Set([...account.sessions.keys(), ...account.seats.keys()])],
@@ -147,13 +149,11 @@ export function createMemoryRegistry(options: {
         return;
       }
       const [tag, account] = next.value;
-      const { tokens, sessions, seats } = account;
+      const { tokens } = account;
       for (const [hash, token] of tokens) if (token.keptUntilMs <= now.ms) tokens.delete(hash);
-      for (const [sid, one] of sessions) if (one.keptUntilMs <= now.ms) sessions.delete(sid);
-      for (const [sid, seat] of seats) {
-        if (seat.leaseEndsAtMs + settings.sessionTtlMs <= now.ms) seats.delete(sid);
-      }
-      if (tokens.size + sessions.size + seats.size === 0) accounts.delete(tag);
+      // Sessions are capped, and go with their account: the next claim must find them all.
+      if (tokens.size > 0 || account.keptUntilMs > now.ms) continue;
+      accounts.delete(tag);
     }
   }
 }

@@ -1,0 +1,87 @@
+-- How login and resume take a seat; stands between prelude.lua and each of the two.
+
+-- Displacements within the window: the kick-war breaker. [D35]
+local function recent_flaps(account, now)
+  local recent = {}
+  for _, at in ipairs(account.flaps) do
+    if tonumber(at) + FLAP_WINDOW_MS > now then recent[#recent + 1] = at end
+  end
+  return recent
+end
+
+-- Who must go so that a session of this login's age gets a place: the newest logins stay. [D33]
+-- `others`: the seated ones, the oldest login first. 'over': newer logins hold all the places.
+local function admit(account, others, login, now)
+  local surplus = #others + 1 - account.limit
+  if surplus <= 0 then return {} end
+  if account.policy == 'reject' then return nil, 'limit' end
+  if others[surplus].login > login then return nil, 'over' end
+  if FLAP_DISPLACEMENTS_MAX > 0 and #recent_flaps(account, now) >= FLAP_DISPLACEMENTS_MAX then
+    return nil, 'flapping'
+  end
+  local losers = {}
+  for i = 1, surplus do losers[i] = others[i] end
+  return losers
+end
+
+-- Lapsed seats of other sessions. One that lapsed a session's life ago is no news to anybody.
+local function lapsed_seats(seats, now, except)
+  local news, all = {}, {}
+  for sid, seat in pairs(seats) do
+    if seat.ends <= now then
+      all[#all + 1] = sid
+      if sid ~= except and seat.ends + SESSION_TTL_MS > now then news[#news + 1] = seat end
+    end
+  end
+  table.sort(news, by('gen'))
+  return news, all
+end
+
+local function drop_lapsed(base, seats, now, except)
+  local news, all = lapsed_seats(seats, now, except)
+  for _, sid in ipairs(all) do redis.call('HDEL', base .. 'seats', sid) end
+  return news
+end
+
+local function claimed(account, s, online, lapsed, is_alias)
+  return { 'claimed', s.sid, s.gen, s.login, s.exp, online, account.limit, account.policy,
+    s.account, s.meta, s.client, s.cur, is_alias and 1 or 0, s.lost, s.over, told(lapsed) }
+end
+
+-- Seats `s`, in its own place if it has one, else by the rules of the account. nil and the reason
+-- when it may not, and then nothing was written. `s` is as it shall be stored, save for what the
+-- seat decides; `s.node`, `s.conn`, `s.left` and `s.gen` still tell of its last claim.
+local function claim(base, account, seats, s, seat, is_alias, now, stamp)
+  local own = seats[s.sid]
+  local has_place = own and own.ends > now
+  local others = seated(seats, now, s.sid, 'login')
+  local losers, refusal = {}, nil
+  if not has_place then losers, refusal = admit(account, others, s.login, now) end
+  if refusal then return nil, refusal end
+
+  -- A repeated call of one connection is told again whom it displaced: the first answer was lost,
+  -- and somebody has to tell their nodes.
+  local is_repeated = is_seat(s, seat.node, seat.conn)
+  local taken = ''
+  if not s.left and not is_repeated then taken = told({ s }) end
+  s.lost = joined(is_repeated and s.lost or '', told(losers))
+  s.over = joined(is_repeated and s.over or '', taken)
+  s.gen = next_generation(account, stamp)
+  s.node, s.conn, s.left = seat.node, seat.conn, false
+  s.kept = math.max(s.exp, now + 2 * LEASE_MS)
+  account.gen = s.gen
+  if #losers > 0 and FLAP_DISPLACEMENTS_MAX > 0 then
+    account.flaps = recent_flaps(account, now)
+    account.flaps[#account.flaps + 1] = text(now)
+  end
+
+  write_session(base, s)
+  write_account(base, account, now)
+  write_seat(base, { sid = s.sid, gen = s.gen, login = s.login, ends = now + FIRST_LEASE_MS,
+    proven = false, call = seat.call, node = seat.node, conn = seat.conn }, now)
+  if own then seats[s.sid] = nil end
+  local lapsed = drop_lapsed(base, seats, now, s.sid)
+  remove_losers(base, losers, now)
+  rank_session(base, s.sid, s.gen, now)
+  return claimed(account, s, #others + 1 - #losers, lapsed, is_alias)
+end

@@ -1,0 +1,21 @@
+/** What went wrong with Redis, in one of the words that metrics know. */
+import { RegistryUnavailable, type StoreFault } from "./session.ts";
+
+const words: readonly (readonly [RegExp, StoreFault])[] = [
+  [/timed out|timeout/i, "timeout"],
+  [/^READONLY/, "readonly"],
+  [/^OOM/, "oom"],
+  [/^(LOADING|MASTERDOWN)/, "loading"],
+  [/^(CLUSTERDOWN|TRYAGAIN|MOVED|ASK)|too many cluster redirections/i, "clusterdown"],
+  [/^NOREPLICAS/, "noreplicas"],
+  [
+    /ECONN|EPIPE|ENOTFOUND|EHOSTUNREACH|connection is closed|isn't (writeable|ready)|max retries per request|failed to refresh slots|none of startup nodes|all sentinels are unreachable/i,
+    "refused",
+  ],
+];
+
+export function faultOf(error: unknown): StoreFault {
+  if (error instanceof RegistryUnavailable) return error.fault;
+  const text = error instanceof Error ? error.message : String(error);
+  return words.find(([pattern]) => pattern.test(text))?.[1] ?? "other";
+}

@@ -1,0 +1,13 @@
+-- Writes a token, bound to this primary's epoch and to the account's revision.
+-- ARGV: hash, account, limit, policy, metadata, ttl. Returns: expiry, seats of the account.
+local hash, name, limit, policy, meta, ttl = unpack(ARGV)
+local base = base_of(KEYS[1])
+local now = clock()
+local account = read_account(base)
+local kept = now + integer(ttl)
+local key = base .. 'token:' .. hash
+
+redis.call('HSET', key, 'epoch', epoch(), 'rev', text(account.rev), 'account', name,
+  'limit', limit, 'policy', policy, 'meta', meta, 'kept', text(kept))
+redis.call('PEXPIREAT', key, text(kept))
+return { kept, #seated(read_seats(base), now, '', 'gen') }

@@ -1,0 +1,58 @@
+-- Opens a session with a token, once. [D19]
+-- ARGV: token hash, sid, secret hash, node, connection, call, client metadata.
+-- Returns 'claimed' and the claim, or a refusal.
+--
+-- A call that its node has given up still runs when Redis wakes, so the token is marked as used by
+-- a seat instead of deleted: the same connection finds its own session again, anybody else is a
+-- replay. The mark is written before the limit is asked for, and a refusal is remembered with it.
+local hash, sid, secret, node, conn, call, client = unpack(ARGV)
+local base = base_of(KEYS[1])
+local now, stamp = clock()
+local token_key = base .. 'token:' .. hash
+local token = read_fields(token_key)
+local seat = { node = node, conn = conn, call = integer(call) }
+
+if not token.account or not token.limit or integer(token.kept) <= now then return { 'token' } end
+local account = read_account(base)
+local seats = read_seats(base)
+
+if token.node then
+  if not is_seat(token, node, conn) then return { 'replayed' } end
+  if token.outcome ~= 'claimed' then return { token.outcome or 'token' } end
+  local s = read_session(base, token.sid or '', now)
+  if not s or s.state ~= 'live' or s.exp <= now then return { 'token' } end
+  if s.cur ~= secret then return { 'token' } end -- resumed elsewhere in the meantime
+  local own = seats[s.sid]
+  if own and own.ends > now then
+    -- From now on only a `leave` of this call or a later one may take the seat away.
+    own.call = math.max(own.call, seat.call)
+    write_seat(base, own, now)
+    local others = seated(seats, now, s.sid, 'login')
+    return claimed(account, s, #others + 1, drop_lapsed(base, seats, now, s.sid), false)
+  end
+  local answer, refusal = claim(base, account, seats, s, seat, false, now, stamp)
+  if answer then return answer end
+  if refusal ~= 'over' then return { refusal } end
+  bury(base, s.sid, s.gen, s.exp, 'displaced', '', now)
+  return { 'token' }
+end
+
+-- Another epoch is another Redis, or one that may have forgotten that the token was used.
+if token.epoch ~= epoch() or integer(token.rev) < account.rev then return { 'token' } end
+
+redis.call('HSET', token_key, 'node', node, 'conn', conn, 'sid', sid, 'outcome', 'claimed')
+local login = next_generation(account, stamp)
+account.limit = math.max(1, integer(token.limit))
+account.policy = token.policy == 'reject' and 'reject' or 'displace'
+account.rules = login
+local answer, refusal = claim(base, account, seats, {
+  sid = sid, state = 'live', account = token.account, meta = token.meta or '{}', client = client,
+  cur = secret, prev = '', prevexp = 0, proven = 0, login = login, gen = login,
+  exp = now + SESSION_TTL_MS, node = node, conn = conn, left = true, lost = '', over = '',
+}, seat, false, now, stamp)
+if not answer then
+  redis.call('HSET', token_key, 'outcome', refusal)
+  return { refusal }
+end
+cap_sessions(base, account.limit)
+return answer

@@ -1,0 +1,207 @@
+-- What the scripts share. It stands in front of each of them, behind the settings (SESSION_TTL_MS
+-- and the others) and clock.lua. Rules:
+--
+-- * One account, one slot: every key is made from KEYS[1], `hf:{TAG}:account`.
+-- * Decide first, write afterwards, and the first write is an HSET: when Redis may not write
+--   (out of memory, no replica, read-only) that first write fails and nothing has happened.
+-- * Damaged data must not lock an account out: what cannot be read counts as missing.
+-- * `kept` in a record is the time its key expires. The scripts ask `kept` and never rely on the
+--   expiry itself, so an answer does not depend on when Redis gets round to deleting.
+-- * A number becomes text only through `text`: Lua's own conversion has 14 digits, too few.
+
+local TOMBSTONE_RANK = 1e16 -- tombstones rank before all living sessions, the oldest first
+local ACCOUNT_KEPT_MS = math.max(SESSION_TTL_MS, TOKEN_TTL_MS_MAX) + 2 * LEASE_MS
+
+local function base_of(account_key)
+  return string.sub(account_key, 1, -8) -- without `account`
+end
+
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+local function integer(value)
+  local number = tonumber(value)
+  if number and number >= 0 and number < 9e15 then return math.floor(number) end
+  return 0
+end
+
+-- Any read: nil for a key of the wrong type, which is removed.
+local function read(command, key, ...)
+  local reply = redis.pcall(command, key, ...)
+  if type(reply) == 'table' and reply.err then
+    if not string.find(reply.err, 'WRONGTYPE', 1, true) then error(reply.err, 0) end
+    redis.call('DEL', key)
+    return nil
+  end
+  return reply
+end
+
+local function read_fields(key)
+  local fields, flat = {}, read('HGETALL', key) or {}
+  for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end
+  return fields
+end
+
+local function epoch()
+  return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)') or ''
+end
+
+-- Account ---------------------------------------------------------------------------------------
+
+local function read_account(base)
+  local fields = read('HMGET', base .. 'account', 'gen', 'rev', 'limit', 'policy', 'rules', 'flaps')
+    or {}
+  local flaps = {}
+  for at in string.gmatch(fields[6] or '', '%d+') do flaps[#flaps + 1] = at end
+  return {
+    gen = integer(fields[1]),
+    rev = integer(fields[2]),
+    limit = math.max(1, integer(fields[3])),
+    policy = fields[4] == 'reject' and 'reject' or 'displace',
+    rules = integer(fields[5]),
+    flaps = flaps,
+  }
+end
+
+local function write_account(base, account, now)
+  local key = base .. 'account'
+  redis.call('HSET', key, 'gen', text(account.gen), 'rev', text(account.rev),
+    'limit', account.limit, 'policy', account.policy, 'rules', text(account.rules),
+    'flaps', table.concat(account.flaps, ' '))
+  redis.call('PEXPIREAT', key, text(now + ACCOUNT_KEPT_MS))
+end
+
+-- A promoted replica may have lost the last writes, and its clock may be behind.
+local function next_generation(account, stamp)
+  return math.max(account.gen + 1, stamp)
+end
+
+-- Seats -----------------------------------------------------------------------------------------
+
+local SEAT = '^(%d+):(%d+):(%d+):([01]):(%d+):([%w_-]+):([%w_-]+)$'
+
+local function parse_seat(sid, value)
+  local gen, login, ends, proven, call, node, conn = string.match(value, SEAT)
+  if not gen then return nil end
+  return { sid = sid, gen = tonumber(gen), login = tonumber(login), ends = tonumber(ends),
+    proven = proven == '1', call = tonumber(call), node = node, conn = conn }
+end
+
+-- Every readable seat by sid, lapsed ones too: they stay until a claim drops and reports them.
+local function read_seats(base)
+  local seats, flat = {}, read('HGETALL', base .. 'seats') or {}
+  for i = 1, #flat, 2 do seats[flat[i]] = parse_seat(flat[i], flat[i + 1]) end
+  return seats
+end
+
+local function write_seat(base, seat, now)
+  local key = base .. 'seats'
+  redis.call('HSET', key, seat.sid, table.concat({ text(seat.gen), text(seat.login),
+    text(seat.ends), seat.proven and '1' or '0', text(seat.call), seat.node, seat.conn }, ':'))
+  redis.call('PEXPIREAT', key, text(now + SESSION_TTL_MS + LEASE_MS))
+end
+
+local function is_seat(of, node, conn)
+  return of.node == node and of.conn == conn
+end
+
+local function by(field)
+  return function(a, b)
+    if a[field] ~= b[field] then return a[field] < b[field] end
+    return a.sid < b.sid
+  end
+end
+
+-- Seats whose lease still runs, without `except`, in the order of `field`.
+local function seated(seats, now, except, field)
+  local list = {}
+  for sid, seat in pairs(seats) do
+    if sid ~= except and seat.ends > now then list[#list + 1] = seat end
+  end
+  table.sort(list, by(field))
+  return list
+end
+
+-- As told to the caller: `sid:generation:node:connection` joined by commas.
+local function told(list)
+  local parts = {}
+  for i, seat in ipairs(list) do
+    parts[i] = table.concat({ seat.sid, text(seat.gen), seat.node, seat.conn }, ':')
+  end
+  return table.concat(parts, ',')
+end
+
+local function joined(one, other)
+  if one == '' or other == '' then return one .. other end
+  return one .. ',' .. other
+end
+
+-- Sessions --------------------------------------------------------------------------------------
+
+local STATES = { live = true, displaced = true, ended = true }
+
+-- nil when there is none, when its time is over, or when it cannot be read.
+local function read_session(base, sid, now)
+  local s = read_fields(base .. 'session:' .. sid)
+  if not STATES[s.state or ''] or not s.cur or not s.account then return nil end
+  s.sid, s.kept = sid, integer(s.kept)
+  if s.kept <= now then return nil end
+  s.gen, s.login, s.exp = integer(s.gen), integer(s.login), integer(s.exp)
+  s.prevexp, s.proven = integer(s.prevexp), integer(s.proven)
+  s.prev, s.left = s.prev or '', s.left == '1'
+  s.node, s.conn = s.node or '', s.conn or ''
+  s.lost, s.over = s.lost or '', s.over or ''
+  s.meta, s.client = s.meta or '{}', s.client or '{}'
+  return s
+end
+
+local function write_session(base, s)
+  local key = base .. 'session:' .. s.sid
+  redis.call('HSET', key, 'state', s.state, 'reason', s.reason or '', 'account', s.account,
+    'meta', s.meta, 'client', s.client, 'cur', s.cur, 'prev', s.prev, 'prevexp', text(s.prevexp),
+    'proven', text(s.proven), 'gen', text(s.gen), 'login', text(s.login), 'exp', text(s.exp),
+    'kept', text(s.kept), 'node', s.node, 'conn', s.conn, 'left', s.left and '1' or '0',
+    'lost', s.lost, 'over', s.over)
+  redis.call('PEXPIREAT', key, text(s.kept))
+end
+
+-- The account's sessions, the first to go first.
+local function rank_session(base, sid, rank, now)
+  redis.call('ZADD', base .. 'sessions', text(rank), sid)
+  redis.call('PEXPIREAT', base .. 'sessions', text(now + ACCOUNT_KEPT_MS))
+end
+
+-- The session is over. Its record stays: only a positive record closes a connection, and the node
+-- that has it must have the time to ask, even if the session's own time is over already.
+local function bury(base, sid, gen, exp, state, reason, now)
+  local key = base .. 'session:' .. sid
+  local kept = text(math.max(exp, now + 2 * LEASE_MS))
+  redis.call('HSET', key, 'state', state, 'reason', reason, 'left', '1', 'kept', kept)
+  redis.call('PEXPIREAT', key, kept)
+  rank_session(base, sid, gen - TOMBSTONE_RANK, now)
+end
+
+-- Lost to another session of the account, these are over. [D35]
+local function remove_losers(base, losers, now)
+  for _, loser in ipairs(losers) do
+    local s = read_session(base, loser.sid, now)
+    if s then bury(base, s.sid, s.gen, s.exp, 'displaced', '', now) end
+    redis.call('HDEL', base .. 'seats', loser.sid)
+  end
+end
+
+-- Beyond the cap the oldest go, tombstones first, a seated one never.
+local function cap_sessions(base, limit)
+  local key = base .. 'sessions'
+  local surplus = redis.call('ZCARD', key) - math.max(SESSIONS_PER_ACCOUNT_MAX, limit)
+  if surplus <= 0 then return end
+  for _, sid in ipairs(redis.call('ZRANGE', key, 0, -1)) do
+    if surplus <= 0 then return end
+    if redis.call('HEXISTS', base .. 'seats', sid) == 0 then
+      redis.call('DEL', base .. 'session:' .. sid)
+      redis.call('ZREM', key, sid)
+      surplus = surplus - 1
+    end
+  end
+end

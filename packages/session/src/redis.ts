@@ -1,0 +1,264 @@
+/**
+ * The door to Redis: opens a connection to one node, to a Sentinel's primary or to a Cluster, and
+ * makes a registry over it. It reconnects for ever by itself and gives up each call in time; the
+ * options are the ones that were measured under kill, hang and failover. [M4] [M5] [M6]
+ */
+import { readFile } from "node:fs/promises";
+import { Cluster, Redis, type RedisOptions } from "ioredis";
+import { createRegistryOver, type OnFault, type ScriptRunner } from "./redis-registry.ts";
+import { describe, parseRedisUrl, type RedisPlace } from "./redis-url.ts";
+import { loadScripts, type Script } from "./scripts.ts";
+import { defaultRegistrySettings, type RegistrySettings, type SessionRegistry } from "./session.ts";
+
+export { createRedisTurn } from "./redis-turn.ts";
+
+export interface RedisConnection extends ScriptRunner {
+  /** An own probe was answered in the last 3 s; in a Cluster by any primary. */
+  isUp(): boolean;
+  /** Asks now. Never throws. */
+  ping(): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+export interface RedisSettings {
+  /** See redis-url.ts. User and password may stand in it, or here. */
+  readonly url: string;
+  readonly username?: string;
+  readonly password?: string;
+  /** Of the Sentinels themselves, which have their own users. */
+  readonly sentinelUsername?: string;
+  readonly sentinelPassword?: string;
+  /** The certificate authority to trust, a PEM file. Only with `rediss`. */
+  readonly caFile?: string;
+  /** It must have answered by then. */
+  readonly startTimeoutMs?: number; // default 10 s
+  /** Trouble that no call was waiting for. */
+  readonly onFault?: OnFault;
+}
+
+export function createRedisRegistry(options: {
+  readonly redis: ScriptRunner;
+  readonly settings?: RegistrySettings;
+  readonly prefix?: string;
+  /** Each call that failed, with the script's name; the caller of it is told as well. */
+  readonly onFault?: OnFault;
+}): SessionRegistry {
+  const { redis, settings = defaultRegistrySettings, prefix = "hf", onFault = () => {} } = options;
+  return createRegistryOver({ redis, scripts: loadScripts(settings), prefix, onFault });
+}
+
+const COMMAND_TIMEOUT_MS = 800;
+const CALL_TIMEOUT_MS = 900; // all in all: redirections of a Cluster, a script that must be loaded
+const SOCKET_TIMEOUT_MS = 1_500;
+const START_TIMEOUT_MS = 10_000;
+const PROBE_INTERVAL_MS = 1_000;
+const PROBE_VALID_MS = 3_000;
+const BACKOFF_MS_MAX = 1_000;
+const VERSION_LEAST = 7; // PEXPIREAT inside scripts replicated by effect, TIME before a write
+
+/** Resolves when Redis answers and is new enough; rejects with one line that says what is wrong. */
+export async function connectRedis(settings: RedisSettings): Promise<RedisConnection> {
+  const { onFault = () => {} } = settings;
+  const place = parseRedisUrl(settings.url);
+  const client = createClient(place, await commonOptions(place, settings), settings);
+  let lastError: unknown = null;
+  client.on("error", (error) => {
+    lastError = error;
+    onFault("connection", error);
+  });
+  try {
+    await ready(client, settings.startTimeoutMs ?? START_TIMEOUT_MS, () => lastError);
+    await checkVersions(client);
+  } catch (error) {
+    client.disconnect();
+    throw new Error(`Cannot use Redis ${describe(place)}: ${reason(error)}`, { cause: error });
+  }
+  return toConnection(client);
+}
+
+/** Replies come as they always did; the other mapping has a type of its own. */
+type NodeOptions = Omit<RedisOptions, "replyMapping">;
+
+async function commonOptions(place: RedisPlace, settings: RedisSettings): Promise<NodeOptions> {
+  const username = settings.username ?? place.username;
+  const password = settings.password ?? place.password;
+  if (settings.caFile !== undefined && !place.isTls) {
+    throw new Error("Cannot use a CA file with redis://: it needs rediss://");
+  }
+  const ca = settings.caFile === undefined ? {} : { ca: await readFile(settings.caFile, "utf8") };
+  return {
+    ...(username === null ? {} : { username }),
+    ...(password === null ? {} : { password }),
+    ...(place.isTls ? { tls: ca } : {}),
+    ...{ db: place.db, lazyConnect: true, protocol: 2, disableClientInfo: true },
+    ...{ connectionName: "holdfast", connectTimeout: 2_000, keepAlive: 10_000 },
+    ...{ commandTimeout: COMMAND_TIMEOUT_MS, socketTimeout: SOCKET_TIMEOUT_MS },
+    // What cannot be sent now is refused now: a login that waits in a queue helps nobody.
+    ...{ enableOfflineQueue: false, maxRetriesPerRequest: 0 },
+    // A call that was given up must not be sent again by a later connection.
+    autoResendUnfulfilledCommands: false,
+    retryStrategy: backoffMs,
+    // A demoted primary: look for the new one.
+    reconnectOnError: (error) => error.message.startsWith("READONLY"),
+  };
+}
+
+function createClient(
+  place: RedisPlace,
+  common: NodeOptions,
+  settings: RedisSettings,
+): Redis | Cluster {
+  const [first] = place.hosts;
+  if (place.kind === "cluster") return new Cluster([...place.hosts], clusterOptions(place, common));
+  if (place.kind === "single") return new Redis({ ...common, ...first });
+  const { sentinelUsername, sentinelPassword } = settings;
+  return new Redis({
+    ...common,
+    ...{ sentinels: [...place.hosts], name: place.primaryName, role: "master" },
+    ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
+    ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
+    ...(common.tls ? { sentinelTLS: common.tls, enableTLSForSentinelMode: true } : {}),
+    ...{ sentinelCommandTimeout: COMMAND_TIMEOUT_MS, sentinelRetryStrategy: backoffMs },
+    // A primary that hangs keeps its connections: only Sentinel's word moves us away. [M5]
+    ...{ failoverDetector: true, sentinelReconnectStrategy: backoffMs },
+  });
+}
+
+function clusterOptions(place: RedisPlace, common: NodeOptions) {
+  const { retryStrategy: _, ...redisOptions } = common; // a Cluster replaces its nodes instead
+  return {
+    ...{ redisOptions, lazyConnect: true, enableOfflineQueue: false },
+    ...{ clusterRetryStrategy: backoffMs, slotsRefreshTimeout: 1_000, slotsRefreshInterval: 5_000 },
+    // At most half a second of waiting for a slot, so that a call is not sent after it was given up.
+    maxRedirections: 5,
+    // A certificate names hosts, so their names must not be replaced by addresses.
+    ...(place.isTls
+      ? {
+          dnsLookup: (host: string, found: (error: null, address: string) => void) =>
+            found(null, host),
+        }
+      : {}),
+  };
+}
+
+/** Doubles up to a second, in random parts, so that nodes do not come back in step. */
+function backoffMs(attempt: number): number {
+  return Math.min(BACKOFF_MS_MAX, 25 * 2 ** Math.min(attempt, 10)) * (0.5 + Math.random() / 2);
+}
+
+/** Connects, again and again within a bound; a refused password is final. */
+async function ready(
+  client: Redis | Cluster,
+  timeoutMs: number,
+  lastError: () => unknown,
+): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const deadline = setTimeout(
+    () => reject(lastError() ?? new Error(`no answer within ${timeoutMs} ms`)),
+    timeoutMs,
+  );
+  const watch = setInterval(() => {
+    if (isFinal(lastError())) reject(lastError());
+  }, 20);
+  client.once("ready", resolve);
+  client.connect().catch(() => {}); // said by the error events, and it goes on trying
+  try {
+    await promise;
+  } finally {
+    clearTimeout(deadline);
+    clearInterval(watch);
+  }
+}
+
+function isFinal(error: unknown): boolean {
+  return /WRONGPASS|NOAUTH|NOPERM|without any password/.test(reason(error));
+}
+
+async function checkVersions(client: Redis | Cluster): Promise<void> {
+  await Promise.all(
+    primariesOf(client).map(async (node) => {
+      const info = await node.info("server");
+      const version = /redis_version:(\S+)/.exec(info)?.[1] ?? "unknown";
+      if (Number.parseInt(version, 10) >= VERSION_LEAST) return;
+      throw new Error(`version ${version} is too old: Holdfast needs Redis 7.0 or newer`);
+    }),
+  );
+}
+
+function primariesOf(client: Redis | Cluster): Redis[] {
+  return client instanceof Cluster ? client.nodes("master") : [client];
+}
+
+function toConnection(client: Redis | Cluster): RedisConnection {
+  let answeredMs = performance.now(); // the start just asked
+  let isProbing = false;
+  const probe = setInterval(async () => {
+    if (isProbing) return;
+    isProbing = true;
+    await ping();
+    isProbing = false;
+  }, PROBE_INTERVAL_MS);
+  probe.unref();
+
+  return {
+    isCluster: client instanceof Cluster,
+    run: (script, keys, args) => within(CALL_TIMEOUT_MS, runScript(client, script, keys, args)),
+    sendBehind(script, keys, args) {
+      // With its text: nobody would be there to send it when the cache does not know the script.
+      client.call("EVAL", script.source, keys.length, ...keys, ...args).catch(() => {});
+    },
+    isUp: () => performance.now() - answeredMs < PROBE_VALID_MS,
+    ping,
+    async close() {
+      clearInterval(probe);
+      const isEnded = client.status === "end";
+      const ended = new Promise((resolve) => client.once("end", resolve));
+      client.disconnect();
+      if (!isEnded) await within(COMMAND_TIMEOUT_MS, ended).catch(() => {});
+    },
+  };
+
+  async function ping(): Promise<boolean> {
+    const asked = primariesOf(client).map((node) => within(CALL_TIMEOUT_MS, node.ping()));
+    const isAnswered = await Promise.any(asked).then(
+      () => true,
+      () => false,
+    );
+    if (isAnswered) answeredMs = performance.now();
+    return isAnswered;
+  }
+}
+
+async function runScript(
+  client: Redis | Cluster,
+  script: Script,
+  keys: readonly string[],
+  args: readonly string[],
+): Promise<unknown> {
+  const rest = [keys.length, ...keys, ...args];
+  try {
+    return await client.call("EVALSHA", script.sha, ...rest);
+  } catch (error) {
+    // Not in the cache: a new primary, or a restarted one. It has done nothing, so ask again.
+    if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) throw error;
+    return await client.call("EVAL", script.source, ...rest);
+  }
+}
+
+async function within<T>(limitMs: number, work: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`Call timed out after ${limitMs} ms`)), limitMs);
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** One line; a failed Cluster or Sentinel start keeps the real cause inside. */
+function reason(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const last = "lastNodeError" in error ? error.lastNodeError : error.cause;
+  const detail = last instanceof Error ? `: ${last.message}` : "";
+  return `${error.message || error.name}${detail}`.replaceAll(/\s*\n\s*/g, " ");
+}

@@ -1,0 +1,34 @@
+-- Moves a session to another connection, with a new secret. [D20] [D21]
+-- ARGV: sid, presented hash, new hash, node, connection, call, client metadata ('' keeps).
+-- Returns 'claimed' and the claim, or a refusal.
+local sid, presented, secret, node, conn, call, client = unpack(ARGV)
+local base = base_of(KEYS[1])
+local now, stamp = clock()
+local s = read_session(base, sid, now)
+if not s or s.state ~= 'live' or s.exp <= now then return { 'session' } end
+
+-- The secret before is good until a while after the client has shown that it got the one after it:
+-- whoever lost an answer knows no other. Never past its own expiry, and never the one before that.
+local function is_alias()
+  if s.prev ~= presented or s.prevexp <= now then return false end
+  return s.proven == 0 or now < s.proven + ALIAS_GRACE_MS
+end
+
+local is_current = s.cur == presented
+if not is_current and not is_alias() then return { 'session' } end
+local gen, exp = s.gen, s.exp
+-- [§9] An alias used again cancels the secret in between, and stays the previous one.
+if is_current then s.prevexp = s.exp end
+s.prev, s.cur, s.proven = presented, secret, 0
+s.exp = now + SESSION_TTL_MS
+if client ~= '' then s.client = client end
+
+local is_repeated = is_seat(s, node, conn)
+local account = read_account(base)
+local answer, refusal = claim(base, account, read_seats(base), s,
+  { node = node, conn = conn, call = integer(call) }, not is_current and not is_repeated, now, stamp)
+if answer then return answer end
+if refusal ~= 'over' then return { refusal } end
+-- Newer logins hold all the places: this session is over, and stays so when one gets free. [D35]
+bury(base, sid, gen, exp, 'displaced', '', now)
+return { 'session' }
