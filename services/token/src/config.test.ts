@@ -2,7 +2,11 @@
 import { describe, expect, test } from "bun:test";
 import { readTokenConfig, tokenSettings } from "./config.ts";
 
-const minimal = { TOKEN_DIRECTORY_FILE: "directory.json" };
+const minimal = {
+  TOKEN_DIRECTORY_FILE: "directory.json",
+  TOKEN_REDIS_URL: "redis://127.0.0.1:6379",
+  TOKEN_NATS_URL: "nats://127.0.0.1:4222",
+};
 
 describe("readTokenConfig", () => {
   test("defaults are those of the wire document [§12]", () => {
@@ -26,8 +30,14 @@ describe("readTokenConfig", () => {
     expect(() => readTokenConfig({ ...environment, ...minimal })).not.toThrow();
   });
 
-  test("file of the directory must be named", () => {
-    expect(() => readTokenConfig({})).toThrow("TOKEN_DIRECTORY_FILE is not set");
+  test("directory, Redis and NATS must be named", () => {
+    expect(() => readTokenConfig({})).toThrow(
+      [
+        "TOKEN_DIRECTORY_FILE is not set: must be text of 1 to 1000 characters",
+        "TOKEN_REDIS_URL must be set",
+        "TOKEN_NATS_URL must be set",
+      ].join("\n"),
+    );
   });
 
   test("network that is none is refused", () => {

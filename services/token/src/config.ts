@@ -67,7 +67,7 @@ export const tokenSettings = {
     default: 10 * second,
     min: 100,
     max: 10 * minute,
-    meaning: "Redis and NATS must answer within this at start, or the process exits 1",
+    meaning: "Redis and NATS must each answer within this at start, or the process exits 1",
   }),
   TOKEN_STOP_TIMEOUT_MS: duration({
     default: 10 * second,
@@ -76,7 +76,7 @@ export const tokenSettings = {
     meaning: "From SIGTERM to the end of the process, or it exits 1",
   }),
   TOKEN_REGISTRY_TIMEOUT_MS: duration({
-    default: 900,
+    default: 950, // the store's own limit is 900, and names the fault better
     min: 10,
     max: 10 * second,
     meaning: "The registry must answer within this, or the caller gets 503",
@@ -163,12 +163,14 @@ export const tokenSettings = {
 
 export type TokenConfig = SettingsValues<typeof tokenSettings>;
 
-/** Throws SettingsError. */
+/** Throws SettingsError. Whoever embeds the service gives addresses, too, though nobody dials. */
 export function readTokenConfig(environment: Environment): Settings<typeof tokenSettings> {
   return readSettings(tokenSettings, environment, { prefix: "TOKEN_", rules });
 }
 
 const rules = [
+  (config: TokenConfig) => (config.TOKEN_REDIS_URL === null ? "TOKEN_REDIS_URL must be set" : null),
+  (config: TokenConfig) => (config.TOKEN_NATS_URL === null ? "TOKEN_NATS_URL must be set" : null),
   (config: TokenConfig) =>
     config.TOKEN_ADDRESS_BURST >= config.TOKEN_ADDRESS_RATE
       ? null

@@ -286,7 +286,7 @@ describe("registry that fails", () => {
 
     const answering = ask("/v1/socket/token", { headers: signed() });
     await asked;
-    await clock.advance(900);
+    await clock.advance(950);
 
     expect((await answering).status).toBe(503);
     expect(

@@ -65,6 +65,8 @@ export async function startService(
     TOKEN_ADMIN_HOST: "127.0.0.1",
     TOKEN_ADMIN_PORT: "0",
     TOKEN_DIRECTORY_FILE: "given",
+    TOKEN_REDIS_URL: "redis://in-memory",
+    TOKEN_NATS_URL: "nats://in-memory",
     ...environment,
   });
   const clock = createManualClock(nowSeconds * 1000);

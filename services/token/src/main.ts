@@ -1,0 +1,129 @@
+/**
+ * The token service as a process: reads configuration and directory, connects to Redis and NATS,
+ * runs. With --check-config it reads both, shows the settings, and ends.
+ */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { connectNats, createNatsBus } from "@holdfast/cluster/nats";
+import {
+  createLog,
+  createMetrics,
+  type Log,
+  type Part,
+  printable,
+  runService,
+  SettingsError,
+  systemClock,
+} from "@holdfast/runtime";
+import { connectRedis, createRedisRegistry } from "@holdfast/session/redis";
+import { readTokenConfig, type TokenConfig, tokenSettings } from "./config.ts";
+import { type Directory, DirectoryError, parseDirectory } from "./directory.ts";
+import { createTokenService, type TokenService } from "./token.ts";
+
+function main(): void {
+  const { values: config, unknown } = readTokenConfig(process.env);
+  const directory = readDirectory(config);
+  const settings = printable(tokenSettings, config);
+  if (process.argv.includes("--check-config")) {
+    process.stdout.write(`${JSON.stringify({ settings, unknown }, null, 2)}\n`);
+    return;
+  }
+  const node = config.TOKEN_NODE_NAME ?? hostname();
+  const log = createLog({ service: "token", node, level: config.TOKEN_LOG_LEVEL });
+  log.info("configured", { settings });
+  if (unknown.length > 0) log.warn("settings_unknown", { names: unknown });
+  runService({
+    log,
+    parts: createParts({ config, directory, log, node }),
+    deadlineMs: config.TOKEN_STOP_TIMEOUT_MS,
+  });
+}
+
+function readDirectory(config: TokenConfig): Directory {
+  const path = config.TOKEN_DIRECTORY_FILE;
+  const defaults = { seatsMax: config.TOKEN_CONNECTION_LIMIT, policy: config.TOKEN_POLICY };
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    const reason = error instanceof Error && "code" in error ? String(error.code) : String(error);
+    throw new SettingsError([`TOKEN_DIRECTORY_FILE is "${path}": cannot be read (${reason})`]);
+  }
+  try {
+    return parseDirectory(text, defaults);
+  } catch (error) {
+    if (!(error instanceof DirectoryError)) throw error;
+    throw new SettingsError(error.mistakes.map((mistake) => `${path}: ${mistake}`));
+  }
+}
+
+function createParts(options: {
+  readonly config: TokenConfig;
+  readonly directory: Directory;
+  readonly log: Log;
+  readonly node: string;
+}): readonly Part[] {
+  const { config, log, node } = options;
+  const startTimeoutMs = config.TOKEN_START_TIMEOUT_MS;
+  let redis: Awaited<ReturnType<typeof connectRedis>> | null = null;
+  let nats: Awaited<ReturnType<typeof connectNats>> | null = null;
+  let service: TokenService | null = null;
+  const onNatsFault = (stage: string, error: unknown) => log.warn("nats_failed", { stage, error });
+
+  const redisPart: Part = {
+    name: "redis",
+    async start() {
+      assert(config.TOKEN_REDIS_URL !== null); // a rule of the configuration
+      redis = await connectRedis({
+        url: config.TOKEN_REDIS_URL,
+        startTimeoutMs,
+        ...(config.TOKEN_REDIS_CA_FILE === null ? {} : { caFile: config.TOKEN_REDIS_CA_FILE }),
+        onFault: (stage, error) => log.warn("redis_failed", { stage, error }),
+      });
+    },
+    stop: async () => redis?.close(),
+  };
+  const natsPart: Part = {
+    name: "nats",
+    async start() {
+      assert(config.TOKEN_NATS_URL !== null); // a rule of the configuration
+      const caFile = config.TOKEN_NATS_CA_FILE;
+      nats = await connectNats({
+        urls: config.TOKEN_NATS_URL,
+        name: node,
+        startTimeoutMs,
+        credentialsFile: config.TOKEN_NATS_CREDENTIALS_FILE ?? undefined,
+        tls: caFile === null ? undefined : { caFile },
+        onFault: onNatsFault,
+        onStatus: ({ type }) => log.info("nats_status", { type }),
+      });
+    },
+    stop: async () => nats?.close(),
+  };
+  const tokenPart: Part = {
+    name: "token",
+    async start() {
+      assert(redis !== null && nats !== null); // parts start in order
+      service = createTokenService({
+        ...options,
+        registry: createRedisRegistry({ redis, prefix: config.TOKEN_REDIS_PREFIX }),
+        bus: createNatsBus({ connection: nats, onFault: onNatsFault }),
+        metrics: createMetrics(),
+        clock: systemClock,
+        isStoreUp: redis.isUp,
+      });
+      await service.start();
+    },
+    stop: async () => service?.stop(),
+  };
+  return [redisPart, natsPart, tokenPart];
+}
+
+try {
+  main();
+} catch (error) {
+  if (!(error instanceof SettingsError)) throw error;
+  process.stderr.write(`Cannot start: the configuration has mistakes\n${error.message}\n`);
+  process.exit(1);
+}
