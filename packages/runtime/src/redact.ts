@@ -8,7 +8,7 @@ const hiddenNames = new Set(["token", "sessionid", "secret", "body", "authorizat
 const reservedNames = new Set(["time", "level", "service", "node", "event"]);
 
 const depthMax = 3;
-const itemsMax = 50;
+const itemsMax = 200; // all settings of a service fit
 const charsMax = 4000;
 
 export function presentable(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {

@@ -343,15 +343,14 @@ export type EdgeConfig = {
   readonly registry: RegistrySettings;
 };
 
-/** Throws SettingsError with every mistake. */
-export function readEdgeConfig(environment: Environment): {
-  readonly config: EdgeConfig;
-  readonly values: Values;
-  readonly unknown: readonly string[];
-} {
+/** Throws SettingsError with every mistake. `isEmbedded`: without Redis and NATS. */
+export function readEdgeConfig(
+  environment: Environment,
+  options: { readonly isEmbedded: boolean } = { isEmbedded: true },
+): { readonly config: EdgeConfig; readonly values: Values; readonly unknown: readonly string[] } {
   const { values, unknown } = readSettings(edgeSettings, environment, {
     prefix: "EDGE_",
-    rules: [...timerRules, ...limitRules],
+    rules: [...timerRules, ...limitRules, ...(options.isEmbedded ? [] : serverRules)],
   });
   const knobs = Object.entries(values).map(([name, value]) => [knobName(name), value]);
   const most = Math.floor(0.8 * fileDescriptorsMax());
@@ -433,6 +432,11 @@ const limitRules: readonly Rule[] = [
       ? "EDGE_OUTBOUND_BYTES_MAX must not be above EDGE_NODE_OUTBOUND_BYTES_MAX"
       : null,
 ];
+
+const serverRules: readonly Rule[] = (["EDGE_REDIS_URL", "EDGE_NATS_URL"] as const).map(
+  (name) => (values) =>
+    values[name] === null ? `${name} is not set: an edge cannot do without` : null,
+);
 
 type DurationName = Extract<keyof Values, `${string}_MS`>;
 

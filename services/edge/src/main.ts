@@ -1,22 +1,23 @@
 /** One edge as a process: reads the configuration, chooses implementations, runs. Nothing else. */
+import assert from "node:assert/strict";
 import { connectNats, createNatsBus } from "@holdfast/cluster/nats";
 import { createLog, createMetrics, printable, runService, SettingsError } from "@holdfast/runtime";
 import { faultOf } from "@holdfast/session";
 import { connectRedis, createRedisRegistry, createRedisTurn } from "@holdfast/session/redis";
-import { commandsOf, type EdgeConfig, edgeSettings, readEdgeConfig } from "./config.ts";
+import { commandsOf, edgeSettings, readEdgeConfig } from "./config.ts";
 import { watchDependencies } from "./dependencies.ts";
 import { createEdgeMetrics } from "./metrics.ts";
 import { createEdgeService, type EdgeService } from "./service.ts";
 import { createEchoUpstream } from "./upstream/memory.ts";
 
 function main(): void {
-  const { config, values, unknown } = readEdgeConfig(process.env);
+  const { config, values, unknown } = readEdgeConfig(process.env, { isEmbedded: false });
   const log = createLog({ service: "edge", node: config.nodeId, level: config.logLevel });
   log.info("configured", { settings: printable(edgeSettings, values) });
   if (unknown.length > 0) log.warn("settings_unknown", { names: unknown });
   const metrics = createMetrics();
   const counts = createEdgeMetrics(metrics);
-  const { redisUrl, natsUrl } = required(config);
+  const { redisUrl, natsUrl } = config;
 
   let redis: Awaited<ReturnType<typeof connectRedis>> | null = null;
   let nats: Awaited<ReturnType<typeof connectNats>> | null = null;
@@ -31,6 +32,7 @@ function main(): void {
   const redisPart = {
     name: "redis",
     async start() {
+      assert(redisUrl !== null); // a rule of the configuration
       redis = await connectRedis({
         url: redisUrl,
         startTimeoutMs: config.startTimeoutMs,
@@ -43,6 +45,7 @@ function main(): void {
   const natsPart = {
     name: "nats",
     async start() {
+      assert(natsUrl !== null);
       nats = await connectNats({
         urls: natsUrl,
         name: config.nodeId,
@@ -93,15 +96,6 @@ function main(): void {
     drain: async () => service?.drain(),
     deadlineMs: config.drainDeadlineMs,
   });
-}
-
-/** What an edge of one process does without, but this one stands on. */
-function required(config: EdgeConfig): { readonly redisUrl: string; readonly natsUrl: string } {
-  const { redisUrl, natsUrl } = config;
-  if (redisUrl !== null && natsUrl !== null) return { redisUrl, natsUrl };
-  const missing = [redisUrl ?? "EDGE_REDIS_URL", natsUrl ?? "EDGE_NATS_URL"];
-  const names = missing.filter((name) => name.startsWith("EDGE_"));
-  throw new SettingsError(names.map((name) => `${name} is not set: an edge cannot do without`));
 }
 
 try {

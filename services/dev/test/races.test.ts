@@ -1,0 +1,74 @@
+/**
+ * Races over three edge processes on real Redis and NATS. Goal: in every race one wins, and all
+ * others are told. [I1] [I2]
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { WireClosed } from "@holdfast/client/wire";
+import { Status } from "@holdfast/protocol";
+import { metric, present, startTestCluster, type TestCluster, until } from "./support.ts";
+
+let cluster: TestCluster;
+beforeAll(async () => {
+  cluster = await startTestCluster({ EDGE_FLAP_DISPLACEMENTS_MAX: "0" });
+}, 60_000);
+afterAll(() => cluster.stop());
+
+/** Cyclic over all edges and both transports. */
+function urlOf(index: number): string {
+  return cluster.urls[index % cluster.urls.length]!; // the remainder is in bounds
+}
+
+describe("one token", () => {
+  test("token presented by 200 connections at once opens one session, 20 times over", async () => {
+    for (let round = 0; round < 20; round++) {
+      const token = await cluster.issue(`token-${round}`, 1000);
+
+      const attempts = await Promise.all(
+        Array.from({ length: 200 }, (_, index) => present(urlOf(index), token)),
+      );
+      // Clients hang up when they are refused.
+      for (const { wire, login } of attempts) if (login === null) wire.end();
+
+      expect(attempts.filter(({ login }) => login !== null)).toHaveLength(1);
+      const refused = attempts.filter(({ login }) => login === null);
+      expect(new Set(refused.map(({ response }) => response.status))).toEqual(
+        new Set([Status.unauthenticated]),
+      );
+      for (const { wire } of attempts) wire.reset();
+    }
+  }, 120_000);
+});
+
+describe("one login", () => {
+  test("1,000 concurrent logins of an account with limit 1 leave one open connection", async () => {
+    const account = "everybody";
+    const tokens = await Promise.all(Array.from({ length: 1000 }, () => cluster.issue(account)));
+
+    const attempts = await Promise.all(
+      tokens.map(async (token, index) => {
+        const endings: WireClosed[] = [];
+        // One that is displaced while it is being decided gets Close 6 and no response.
+        const attempt = await present(urlOf(index), token).catch(() => null);
+        attempt?.wire.closed.then((closed) => endings.push(closed));
+        return { attempt, endings };
+      }),
+    );
+    const isOpen = ({ attempt, endings }: (typeof attempts)[number]) =>
+      attempt?.login != null && endings.length === 0;
+    await until("one connection to be left", () => attempts.filter(isOpen).length <= 1, 20_000);
+
+    const open = attempts.filter(isOpen);
+    expect(open).toHaveLength(1);
+    await open[0]?.attempt?.wire.request(1, new Uint8Array(0)); // and it is alive
+    const told = attempts.flatMap(({ endings }) => endings.map((ended) => ended.closePush?.code));
+    expect(new Set(told)).toEqual(new Set([6]));
+    const after = attempts.flatMap(({ endings }) => endings.map((ended) => ended.bytesAfterClose));
+    expect(new Set(after)).toEqual(new Set([0]));
+    await until("one seat", async () => (await metric(cluster, "holdfast_logins_owned")) === 1);
+    const { online } = await cluster.registry.issue(
+      { account, seatsMax: 1, policy: "displace", metadata: {} },
+      1000,
+    );
+    expect(online).toBe(1);
+  }, 120_000);
+});

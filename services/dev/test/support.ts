@@ -1,0 +1,102 @@
+/** What the cluster tests share: a cluster of processes, tokens, and clients that log in. */
+import { openWire, type Wire } from "@holdfast/client/wire";
+import {
+  type AuthResponseBody,
+  Command,
+  decodeAuthResponse,
+  encodeAuthRequest,
+  encodeReconnectRequest,
+  type Response,
+  Status,
+} from "@holdfast/protocol";
+import type { SessionRegistry } from "@holdfast/session";
+import { connectRedis, createRedisRegistry } from "@holdfast/session/redis";
+import { type ProcessCluster, startProcesses } from "../src/processes.ts";
+
+export interface TestCluster extends ProcessCluster {
+  /** A registry of the test's own on the cluster's Redis: it issues tokens without HTTP. */
+  readonly registry: SessionRegistry;
+  issue(account: string, limit?: number): Promise<string>;
+  /** TCP and WebSocket addresses of all edges, in turn. */
+  readonly urls: readonly string[];
+}
+
+const dayMs = 24 * 60 * 60 * 1000;
+
+export async function startTestCluster(
+  settings: Readonly<Record<string, string>> = {},
+): Promise<TestCluster> {
+  const cluster = await startProcesses({
+    edges: 3,
+    log: "ignore",
+    settings: { EDGE_ALLOW_SHORT_TIMERS: "true", EDGE_LOG_LEVEL: "error", ...settings },
+  });
+  const redis = await connectRedis({ url: cluster.redis.url });
+  const registry = createRedisRegistry({ redis });
+  return {
+    ...cluster,
+    get description() {
+      return cluster.description;
+    },
+    registry,
+    urls: cluster.description.edges.flatMap((edge) => [edge.tcp, edge.ws]),
+    async issue(account, limit = 1) {
+      const identity = { account, seatsMax: limit, policy: "displace", metadata: {} } as const;
+      return (await registry.issue(identity, dayMs)).token;
+    },
+    async stop() {
+      await redis.close();
+      await cluster.stop();
+    },
+  };
+}
+
+export interface Attempt {
+  readonly wire: Wire;
+  readonly response: Response;
+  /** Null where it was refused. */
+  readonly login: AuthResponseBody | null;
+}
+
+export async function present(url: string, token: string, timeoutMs = 15_000): Promise<Attempt> {
+  const wire = await openWire({ url, timeoutMs });
+  return answered(
+    wire,
+    await wire.request(Command.auth, encodeAuthRequest({ token, metadata: {} })),
+  );
+}
+
+export async function resume(url: string, sessionId: string): Promise<Attempt> {
+  const wire = await openWire({ url, timeoutMs: 15_000 });
+  const body = encodeReconnectRequest({ sessionId, metadata: {} });
+  return answered(wire, await wire.request(Command.reconnect, body));
+}
+
+function answered(wire: Wire, response: Response): Attempt {
+  const login = response.status === Status.success ? decodeAuthResponse(response.body) : null;
+  return { wire, response, login };
+}
+
+/** Polls until it is true, or fails with what was waited for. */
+export async function until(
+  what: string,
+  isSo: () => boolean | Promise<boolean>,
+  timeoutMs = 10_000,
+): Promise<void> {
+  const untilMs = performance.now() + timeoutMs;
+  while (!(await isSo())) {
+    if (performance.now() > untilMs) throw new Error(`Waited ${timeoutMs} ms for: ${what}`);
+    await Bun.sleep(20);
+  }
+}
+
+/** The sum of a metric's series whose labels contain the text, over all edges. */
+export async function metric(cluster: ProcessCluster, name: string, label = ""): Promise<number> {
+  const texts = await Promise.all(
+    cluster.description.edges.map(async ({ admin }) => (await fetch(`${admin}/metrics`)).text()),
+  );
+  return texts
+    .flatMap((text) => text.split("\n"))
+    .filter((line) => new RegExp(`^${name}(\\{| )`).test(line) && line.includes(label))
+    .reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
+}
