@@ -1,7 +1,8 @@
 /** A node, for whoever composes one: `main.ts`, the development cluster, and tests. */
-export { commandsOf, type EdgeConfig, edgeSettings, readEdgeConfig } from "./config.ts";
+export { type EdgeConfig, readEdgeConfig } from "./config.ts";
 export { createEdge, type Edge, type EdgeOptions } from "./edge.ts";
-export { createEdgeService, type EdgeService, type EdgeServiceOptions } from "./service.ts";
+export { createEdgeService, type EdgeService, type EdgeServiceOptions } from "./edge-service.ts";
+export { commandsOf, edgeSettings } from "./settings.ts";
 export {
   type CommandHandler,
   createEchoUpstream,

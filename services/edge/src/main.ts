@@ -4,10 +4,11 @@ import { connectNats, createNatsBus } from "@holdfast/cluster/nats";
 import { createLog, createMetrics, printable, runService, SettingsError } from "@holdfast/runtime";
 import { faultOf } from "@holdfast/session";
 import { connectRedis, createRedisRegistry, createRedisTurn } from "@holdfast/session/redis";
-import { commandsOf, edgeSettings, readEdgeConfig } from "./config.ts";
+import { readEdgeConfig } from "./config.ts";
 import { watchDependencies } from "./dependencies.ts";
+import { createEdgeService, type EdgeService } from "./edge-service.ts";
 import { createEdgeMetrics } from "./metrics.ts";
-import { createEdgeService, type EdgeService } from "./service.ts";
+import { commandsOf, edgeSettings } from "./settings.ts";
 import { createEchoUpstream } from "./upstream/memory.ts";
 
 function main(): void {

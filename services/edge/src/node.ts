@@ -1,4 +1,4 @@
-/** What all parts of one running node share. Made by `edge.ts`, handed down, never imported as a value. */
+/** What all parts of one running node share. Made by edge.ts and handed down. */
 import type { ClusterBus } from "@holdfast/cluster";
 import type { DecoderLimits } from "@holdfast/protocol";
 import type { Clock, Log } from "@holdfast/runtime";

@@ -33,7 +33,7 @@ export interface Connection {
   /** TCP: read no more until `resume`. WebSocket cannot, and goes on delivering. */
   pause(): void;
   resume(): void;
-  /** Says farewell, ends the sending direction, lingers, then destroys. Once; later calls nothing. */
+  /** Says farewell, ends the sending direction, lingers, then destroys. Once. */
   end(farewell: Farewell): void;
   /** Destroys at once, dropping what waits. */
   abort(): void;
