@@ -1,4 +1,6 @@
 /** Who may come in, and who sits where: the nouns, the interface, and it inside one process. */
+
+export { faultOf } from "./faults.ts";
 export {
   createSecret,
   deriveCredential,
@@ -11,7 +13,6 @@ export {
   type TokenParts,
   tagOf,
 } from "./identifiers.ts";
-export { faultOf } from "./faults.ts";
 export { createMemoryRegistry } from "./memory.ts";
 export {
   type Claim,

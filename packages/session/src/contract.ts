@@ -1,0 +1,27 @@
+/**
+ * The rules that every registry obeys, as a test suite. Each test starts with an empty store; time
+ * moves only by `advance`. Called by memory.test.ts and redis.test.ts.
+ */
+import { describe } from "bun:test";
+import { issueContract, loginContract, policyContract } from "./contract-login.ts";
+import { raceContract } from "./contract-races.ts";
+import { endContract, leaseContract, lossContract } from "./contract-renew.ts";
+import { aliasContract, placeContract, resumeContract } from "./contract-resume.ts";
+import { createWorld, type MakeSubject } from "./contract-world.ts";
+import type { RegistrySettings } from "./session.ts";
+
+export type { MakeSubject, Subject } from "./contract-world.ts";
+
+export function registryContract(name: string, make: MakeSubject): void {
+  const open = async (settings?: Partial<RegistrySettings>) => createWorld(await make(settings));
+  describe(`${name}: issue`, () => issueContract(open));
+  describe(`${name}: login`, () => loginContract(open));
+  describe(`${name}: limit and policy`, () => policyContract(open));
+  describe(`${name}: resume`, () => resumeContract(open));
+  describe(`${name}: the secret before`, () => aliasContract(open));
+  describe(`${name}: a place at resume`, () => placeContract(open));
+  describe(`${name}: leases`, () => leaseContract(open));
+  describe(`${name}: absence is not loss`, () => lossContract(open));
+  describe(`${name}: leave and end`, () => endContract(open));
+  describe(`${name}: races`, () => raceContract(open));
+}
