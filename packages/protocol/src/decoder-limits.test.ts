@@ -178,6 +178,12 @@ describe("Decoder that holds [§5.5]", () => {
 
     expect(decoder.isHeldByLimit).toBe(true);
     expect(decoder.pendingBytes).toBe(20);
+
+    // What is held is a copy: what becomes of the chunk changes nothing.
+    chunk.fill(0xff);
+    decoder.setLimits(defaultLimits);
+    decoder.push(large.subarray(20));
+    expect(decoder.next()?.body).toEqual(new Uint8Array(1001).fill(7));
   });
 });
 
@@ -221,6 +227,15 @@ describe("memory of Decoder", () => {
     decoder.push(Uint8Array.of(0, 1, 0x41));
     expect(decoder.next()?.body).toEqual(Uint8Array.of(0x41));
     expect(packet?.body.buffer).toBe(chunk.buffer);
+  });
+
+  test("packet that is a whole chunk is read where it lies", () => {
+    const chunk = encodePush(1, 9, Uint8Array.of(1, 2, 3));
+    const decoder = new Decoder(1, defaultLimits);
+    decoder.push(chunk);
+
+    expect(decoder.next()?.body.buffer).toBe(chunk.buffer);
+    expect(decoder.pendingBytes).toBe(0);
   });
 
   test("packets in one chunk are read where they lie, and leave nothing behind", () => {
