@@ -30,6 +30,7 @@ export function createManualClock(): ManualClock {
 
   async function advance(durationMs: number): Promise<void> {
     const endMs = elapsedMs + durationMs;
+    await settle(); // what was started before belongs to the time before
     while (elapsedMs < endMs) {
       elapsedMs = Math.min(elapsedMs + stepMs, endMs);
       for (const interval of [...intervals]) {
@@ -37,7 +38,11 @@ export function createManualClock(): ManualClock {
         interval.dueMs += interval.intervalMs;
         interval.tick();
       }
-      await new Promise((resolve) => setImmediate(resolve));
+      await settle();
     }
+  }
+
+  function settle(): Promise<void> {
+    return new Promise((resolve) => setImmediate(resolve));
   }
 }

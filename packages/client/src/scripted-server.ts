@@ -21,7 +21,7 @@ import {
   type Packet,
   type Request,
 } from "@holdfast/protocol";
-import { deadlineDefaultMs } from "./deadline.ts";
+import { deadlineDefaultMs, within } from "./deadline.ts";
 import { createMailbox, type Mailbox } from "./mailbox.ts";
 import { wireLimits } from "./wire-inbox.ts";
 import { createWsReader, encodeFrame, Opcode, type WsEvent } from "./ws-frames.ts";
@@ -38,6 +38,8 @@ export interface Visit {
   accept(request: Request, sessionId: string): void;
   request(command: number, requestId: number, body: Uint8Array): void;
   push(command: number, body: Uint8Array): void;
+  /** As they are on TCP, in one message on WebSocket. */
+  sendBytes(bytes: Uint8Array): void;
   /** The Close push, and the end behind it. */
   close(code: number, reason: string): void;
   ping(): void;
@@ -184,6 +186,7 @@ function createVisit(handshake: Handshake, line: Line): Visit {
     fail: (request, { status, code, text }) => answer(request, status, encodeErrorBody(code, text)),
     accept,
     request: (command, id, body) => send(encodeRequest(version, command, id, 0, body)),
+    sendBytes: send,
     push: (command, body) => send(encodePush(version, command, body)),
     close(code, reason) {
       send(encodePush(version, Command.close, encodeClose(code, reason)));
@@ -192,7 +195,7 @@ function createVisit(handshake: Handshake, line: Line): Visit {
     ping: () => sendFrame(line, Opcode.ping, Uint8Array.of(1)),
     end: () => void socket.end(),
     drop: () => void socket.destroy(),
-    waitEnd: () => ended,
+    waitEnd: () => within(ended, deadlineDefaultMs, () => "the client to leave"),
   };
 
   async function nextRequest(): Promise<Request> {

@@ -117,11 +117,11 @@ export function createWsReader(options: { readonly messageBytesMax: number }): W
       throw new WsProtocolError("Cannot join fragments: the message started twice, or not at all");
     }
     messageOpcode ??= frame.opcode;
-    fragments.push(frame.payload);
+    if (frame.payload.length > 0) fragments.push(frame.payload); // empty ones are not bounded
     messageBytes += frame.payload.length;
     if (!frame.isFinal) return null;
     const kind = messageOpcode === Opcode.text ? "text" : "binary";
-    const payload = fragments.length === 1 ? frame.payload : concatenate(fragments, messageBytes);
+    const payload = fragments.length === 1 ? fragments[0]! : concatenate(fragments, messageBytes);
     fragments = [];
     messageOpcode = null;
     messageBytes = 0;
