@@ -1,0 +1,22 @@
+/** `bun run bench NAME`: runs one benchmark, or lists them. Each explains its own method. */
+import { join } from "node:path";
+
+const root = join(import.meta.dir, "../../..");
+const benchmarks: Readonly<Record<string, readonly [path: string, measures: string]>> = {
+  takeover: ["services/dev/bench/takeover.ts", "newer login answered -> older socket closed"],
+  codec: ["packages/protocol/bench/codec.ts", "packets and bytes, ns each"],
+  registry: ["packages/session/bench/registry.ts", "logins and renewals on Redis"],
+  hop: ["packages/cluster/bench/hop.ts", "one message over NATS, one way"],
+};
+
+const [name, ...rest] = process.argv.slice(2);
+const found = name === undefined ? undefined : benchmarks[name];
+if (found === undefined) {
+  const rows = Object.entries(benchmarks).map(([key, [, what]]) => `  ${key.padEnd(10)} ${what}`);
+  process.stdout.write(`Usage: bun run bench NAME\n\n${rows.join("\n")}\n`);
+  process.exit(name === undefined ? 0 : 2);
+}
+const child = Bun.spawn([process.execPath, join(root, found[0]), ...rest], {
+  stdio: ["ignore", "inherit", "inherit"],
+});
+process.exit(await child.exited);
