@@ -4,7 +4,7 @@
  * the business of each service's `config.ts`.
  */
 import { readFileSync } from "node:fs";
-import { isHidden, type Setting, type SettingsTable, type SettingsValues } from "./setting.ts";
+import type { Setting, SettingsTable, SettingsValues } from "./setting.ts";
 
 export class SettingsError extends Error {
   /** One sentence for each variable or rule. */
@@ -70,7 +70,7 @@ function readOne(name: string, setting: Setting<unknown>, environment: Environme
   }
   const parsed = setting.schema.safeParse(found.text);
   if (parsed.success) return { value: Object.freeze(parsed.data) };
-  const shown = isHidden(setting) ? "(hidden)" : JSON.stringify(found.text.slice(0, 100));
+  const shown = setting.isSecret ? "(hidden)" : JSON.stringify(found.text.slice(0, 100));
   return { mistake: `${name} is ${shown}: must be ${setting.bounds}` };
 }
 

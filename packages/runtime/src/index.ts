@@ -51,5 +51,4 @@ export {
   secret,
   settingsTable,
   text,
-  url,
 } from "./setting.ts";

@@ -52,11 +52,11 @@ describe("presentable", () => {
   test("long text and long lists are cut", () => {
     const shown = presentable({
       text: "x".repeat(4001),
-      list: Array.from({ length: 51 }, () => 1),
+      list: Array.from({ length: 201 }, () => 1),
     });
 
     expect(shown["text"]).toHaveLength(4000);
-    expect(shown["list"]).toHaveLength(50);
+    expect(shown["list"]).toHaveLength(200);
   });
 
   test("values that JSON has no word for are shown as text", () => {

@@ -1,23 +1,19 @@
 /** How settings are shown: secrets hidden at start, and a table for operators. */
 import { describe, expect, test } from "bun:test";
 import { readSettings } from "./env.ts";
-import { integer, list, printable, secret, settingsTable, text, url } from "./setting.ts";
+import { integer, list, printable, secret, settingsTable, text } from "./setting.ts";
 
 describe("printable", () => {
   const table = {
     EDGE_PORT: integer({ default: 9000, min: 0, max: 65_535, meaning: "port" }),
     EDGE_KEY: secret({ meaning: "key" }),
     EDGE_ADMIN_KEY: secret({ meaning: "key" }),
-    EDGE_URL: url({ schemes: ["redis"], meaning: "store" }),
-    EDGE_BUS_URL: url({ schemes: ["nats"], meaning: "bus" }),
     EDGE_ORIGINS: list({ default: ["a", "b"], meaning: "origins" }),
   };
 
   test("values are shown without their secrets", () => {
     const environment = {
       EDGE_KEY: "very secret",
-      EDGE_URL: "redis://me:pass@cache:6379/1?key=abc",
-      EDGE_BUS_URL: "nats://token@bus:4222",
     };
     const { values } = readSettings(table, environment, { prefix: "EDGE_" });
 
@@ -25,8 +21,6 @@ describe("printable", () => {
       EDGE_PORT: "9000",
       EDGE_KEY: "(hidden)",
       EDGE_ADMIN_KEY: "(not set)",
-      EDGE_URL: "redis://me:hidden@cache:6379/1?key=hidden",
-      EDGE_BUS_URL: "nats://hidden@bus:4222",
       EDGE_ORIGINS: "a,b",
     });
   });

@@ -12,8 +12,8 @@ export interface Setting<T> {
   readonly bounds: string;
   readonly unit: string; // empty for what has none
   readonly meaning: string;
-  /** `password`: an address of which only the password is hidden. */
-  readonly hide: "nothing" | "password" | "everything";
+  /** Never shown, neither in a mistake nor among the effective values. */
+  readonly isSecret: boolean;
   /** May also come from the file that `NAME_FILE` names. */
   readonly fromFile: boolean;
   readonly schema: z.ZodType<T, string>;
@@ -129,37 +129,10 @@ export function secret(
   const { charsMin = 1, charsMax = 1000 } = options;
   return {
     ...optionalText({ bounds: `a secret of ${charsMin} to ${charsMax} characters`, ...options }),
-    hide: "everything",
+    isSecret: true,
     fromFile: true,
     schema: textSchema(options).pipe(z.string().min(charsMin)),
   };
-}
-
-/** An address with one of the schemes; its password is never shown. Null when it is not set. */
-export function url(options: {
-  readonly schemes: readonly string[];
-  readonly meaning: string;
-}): Setting<string | null> {
-  const { schemes } = options;
-  return {
-    ...plain<string | null>(
-      null,
-      `a URL that starts with ${schemesInWords(schemes)}`,
-      options.meaning,
-    ),
-    hide: "password",
-    fromFile: true,
-    schema: z.string().refine((value) => {
-      const parsed = URL.canParse(value) ? new URL(value) : null;
-      return (
-        parsed !== null && parsed.host !== "" && schemes.includes(parsed.protocol.slice(0, -1))
-      );
-    }),
-  };
-}
-
-function schemesInWords(schemes: readonly string[]): string {
-  return schemes.map((scheme) => `${scheme}://`).join(" or ");
 }
 
 /** Separated by commas; blanks around an item do not count, empty items are left out. */
@@ -195,13 +168,9 @@ function plain<T>(value: T, bounds: string, meaning: string): Omit<Setting<T>, "
     bounds,
     unit: "",
     meaning,
-    hide: "nothing",
+    isSecret: false,
     fromFile: false,
   };
-}
-
-export function isHidden(setting: Setting<unknown>): boolean {
-  return setting.hide !== "nothing";
 }
 
 /** The effective values for a log line at start: secrets hidden. */
@@ -215,18 +184,8 @@ export function printable<T extends SettingsTable>(
 
 function show(setting: Setting<unknown>, value: unknown): string {
   if (value === null) return "(not set)";
-  if (setting.hide === "everything") return "(hidden)";
-  const words = Array.isArray(value) ? value.join(",") : String(value);
-  return setting.hide === "password" ? withoutPassword(words) : words;
-}
-
-function withoutPassword(address: string): string {
-  const parsed = new URL(address);
-  if (parsed.password !== "") parsed.password = "hidden";
-  // A lone name before the @ may be a token, as NATS has it.
-  else if (parsed.username !== "") parsed.username = "hidden";
-  for (const name of parsed.searchParams.keys()) parsed.searchParams.set(name, "hidden");
-  return parsed.href;
+  if (setting.isSecret) return "(hidden)";
+  return Array.isArray(value) ? value.join(",") : String(value);
 }
 
 /** The rows of the operators' page, as a table in Markdown. */
