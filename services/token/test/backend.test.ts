@@ -10,7 +10,7 @@ import {
   seat,
   startService,
   type TestService,
-} from "./service.ts";
+} from "./rig.ts";
 
 const running: TestService[] = [];
 async function start(...options: Parameters<typeof startService>): Promise<TestService> {

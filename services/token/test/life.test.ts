@@ -1,7 +1,7 @@
 /** From start to stop: ports, readiness, what operators see, and a port that is taken. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { createMemoryHub } from "@holdfast/cluster";
-import { signed, startService, type TestService } from "./service.ts";
+import { signed, startService, type TestService } from "./rig.ts";
 
 const running: TestService[] = [];
 async function start(...options: Parameters<typeof startService>): Promise<TestService> {

@@ -1,6 +1,6 @@
 /** Rates by address and by app, and whose address it is, over real HTTP. [§8.3] */
 import { afterEach, describe, expect, test } from "bun:test";
-import { backendKey, bodyOf, signed, startService, type TestService } from "./service.ts";
+import { backendKey, bodyOf, signed, startService, type TestService } from "./rig.ts";
 
 const running: TestService[] = [];
 async function start(...options: Parameters<typeof startService>): Promise<TestService> {

@@ -1,4 +1,4 @@
-/** The process itself, on a real Redis and a real NATS: it starts, issues, ends, and fails clearly. */
+/** The process itself, on a real Redis and NATS: it starts, issues, ends, and fails clearly. */
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,7 +7,7 @@ import type { ClusterEvent } from "@holdfast/cluster";
 import { connectNats, createNatsBus } from "@holdfast/cluster/nats";
 import { freePort, startNats, startRedis } from "@holdfast/servers";
 import { connectRedis, createRedisRegistry } from "@holdfast/session/redis";
-import { backendKey, bodyOf, directoryFile, seat, signed } from "./service.ts";
+import { backendKey, bodyOf, directoryFile, seat, signed } from "./rig.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "holdfast-token-"));
 afterAll(() => rmSync(folder, { recursive: true }));
