@@ -5,6 +5,7 @@
 import { type AuthResponseBody, type Metadata, type Push, Status } from "@holdfast/protocol";
 import { createAlarms } from "./alarms.ts";
 import { createBackoff } from "./backoff.ts";
+import { createDeferred } from "./deferred.ts";
 import { ClientStopped, ConnectionLost, RequestFailed } from "./errors.ts";
 import { createHandlers } from "./handlers.ts";
 import { type Close, isDuplicate, isSessionOver, type Link, type Loss, openLink } from "./link.ts";
@@ -92,7 +93,7 @@ export function createClient(options: ClientOptions): Client {
   let state: ClientState = "idle";
   let session: Session | null = options.session ?? null;
   let run: Run | null = null; // null exactly while idle or stopped
-  let login = Promise.withResolvers<Login>(); // the present one, or the next
+  let login = createDeferred<Login>(); // the present one, or the next
   let openedAtMs = 0;
 
   return {
@@ -261,7 +262,7 @@ export function createClient(options: ClientOptions): Client {
   /** Who waited for a login goes on waiting; a promise that is settled makes room for the next. */
   function expectLogin(): void {
     if (state === "connecting" || state === "reconnecting") return;
-    login = Promise.withResolvers<Login>();
+    login = createDeferred<Login>();
     login.promise.catch(() => {}); // nobody has to wait for it
   }
 

@@ -22,6 +22,7 @@ import {
   type Version,
 } from "@holdfast/protocol";
 import type { Alarms, ClientClock } from "./alarms.ts";
+import { createDeferred } from "./deferred.ts";
 import { ConnectionLost } from "./errors.ts";
 import { createPendingRequests } from "./pending-requests.ts";
 import type { OpenTransport, Transport, TransportEvents } from "./transport.ts";
@@ -124,8 +125,8 @@ function createLink(transport: Transport, options: LinkOptions) {
   const { version, limits, clock, alarms, heartbeatIntervalMs } = options;
   const pending = createPendingRequests({ alarms });
   const decoder = new Decoder(version, limits);
-  const lost = Promise.withResolvers<Loss>();
-  const ended = Promise.withResolvers<void>(); // the transport is gone
+  const lost = createDeferred<Loss>();
+  const ended = createDeferred<void>(); // the transport is gone
   let loss: Loss | null = null;
   let receivedAtMs = clock.monotonic();
   let cancelBeat = alarms.after(heartbeatIntervalMs, beat);

@@ -10,6 +10,7 @@ import {
   type Response,
 } from "@holdfast/protocol";
 import { deadlineDefaultMs, within } from "./deadline.ts";
+import { createDeferred } from "./deferred.ts";
 import { createMailbox, type Mailbox } from "./mailbox.ts";
 import type { WireClosed, WireOptions } from "./wire.ts";
 
@@ -45,7 +46,7 @@ export function createWireInbox(options: WireOptions): WireInbox {
   const mailboxes: Pick<Mailbox<unknown>, "fail">[] = [];
   const packets = mailbox<Packet>();
   const claims = new Map<number, Mailbox<Response>>(); // by request id
-  const closed = Promise.withResolvers<WireClosed>();
+  const closed = createDeferred<WireClosed>();
   let closePush: WireClosed["closePush"] = null;
   let frame: { code: number | null; reason: string } | null = null;
   let receivedBytes = 0;
