@@ -26,7 +26,7 @@ export function launch({ script, settings, log }: LaunchOptions): Child {
     env: { ...process.env, ...settings },
     stdin: "ignore",
     // Our own standard output belongs to whoever started the cluster.
-    stdout: log === "inherit" ? Bun.file("/dev/stderr") : "ignore",
+    stdout: log === "inherit" ? 2 : "ignore",
     stderr: log,
   });
   const hasExited = () => child.exitCode !== null || child.signalCode !== null;
