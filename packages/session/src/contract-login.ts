@@ -29,7 +29,7 @@ export function issueContract(open: Open): void {
 
   test.each([
     ["no account", identity(""), 1000],
-    ["an account of 257 bytes", identity("é".repeat(128) + "e"), 1000],
+    ["an account of 257 bytes", identity(`${"é".repeat(128)}e`), 1000],
     ["no seats", identity("anna", { seatsMax: 0 }), 1000],
     ["1001 seats", identity("anna", { seatsMax: 1001 }), 1000],
     ["half a seat", identity("anna", { seatsMax: 1.5 }), 1000],

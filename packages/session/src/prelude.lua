@@ -179,6 +179,7 @@ local function bury(base, sid, gen, exp, state, reason, now)
   local kept = text(math.max(exp, now + 2 * LEASE_MS))
   redis.call('HSET', key, 'state', state, 'reason', reason, 'left', '1', 'kept', kept)
   redis.call('PEXPIREAT', key, kept)
+  redis.call('HDEL', base .. 'seats', sid)
   rank_session(base, sid, gen - TOMBSTONE_RANK, now)
 end
 

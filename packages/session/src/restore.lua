@@ -40,7 +40,6 @@ if surplus > 0 and others[surplus].gen > gen then
   s.left = true
   write_session(base, s)
   bury(base, sid, s.gen, s.exp, 'displaced', '', now)
-  redis.call('HDEL', base .. 'seats', sid)
   return 'displaced'
 end
 
