@@ -65,7 +65,8 @@ export function createEdge(options: EdgeOptions): Edge {
     nodeBytesMax: config.nodeOutboundBytesMax,
     nodeBytes: 0,
   };
-  const transports = createTransports(node, budget);
+  const isRedisUp = options.isRedisUp ?? (() => true);
+  const transports = createTransports(node, budget, isRedisUp);
   const stops: (() => void | Promise<void>)[] = [];
   let stage: "starting" | "running" | "draining" | "stopped" = "starting";
   let drainStartedMs = 0;
@@ -78,7 +79,7 @@ export function createEdge(options: EdgeOptions): Edge {
     callsInFlight: () => node.deadlines.size,
     outboundBytes: () => budget.nodeBytes,
     bodyBytes: () => node.bodyBytes,
-    isRedisUp: options.isRedisUp ?? (() => true),
+    isRedisUp,
     isNatsUp: options.isNatsUp ?? (() => options.bus.isConnected()),
     isDraining: () => stage === "draining",
     drainElapsedSeconds: () =>
@@ -232,6 +233,7 @@ function createNode(options: EdgeOptions, clock: Clock): EdgeNode {
 function createTransports(
   node: EdgeNode,
   budget: OutboundBudget,
+  isRedisUp: () => boolean,
 ): { readonly tcp: Transport; readonly ws: Transport } {
   const { config } = node;
   const shared = {
@@ -239,7 +241,7 @@ function createTransports(
     acceptors: config.acceptors,
     closeLingerMs: config.closeLingerMs,
     budget,
-    gate: () => gate(node),
+    gate: (transport) => gate(node, transport, isRedisUp),
     events: createEvents(node),
     faults: createFaults(node),
     now: () => node.clock.monotonic(),
@@ -258,9 +260,12 @@ function createTransports(
 }
 
 /** The cheapest place to refuse: before there is a connection. */
-function gate(node: EdgeNode): Refusal | null {
+function gate(node: EdgeNode, transport: "tcp" | "ws", isRedisUp: () => boolean): Refusal | null {
   if (node.hub.sockets >= node.config.connectionsMax) return "limit";
   if (node.hub.unauthenticated >= node.config.unauthenticatedMax) return "unauthenticated";
+  // No login can be served: a refused upgrade is the one refusal after which every client keeps
+  // its session. TCP has no such word, and gets 7 / 503 on its login.
+  if (transport === "ws" && !isRedisUp()) return "unavailable";
   return null;
 }
 
@@ -280,8 +285,11 @@ function createEvents(node: EdgeNode): ConnectionEvents<Peer> {
 function createFaults(node: EdgeNode): TransportFaults {
   return {
     refused: (transport, reason) =>
-      // One label of the list for both: the node is full.
-      node.metrics.rejected(transport, reason === "unauthenticated" ? "admission" : reason),
+      // One word of the list for both: logins cannot be served just now.
+      node.metrics.rejected(
+        transport,
+        reason === "unauthenticated" || reason === "unavailable" ? "admission" : reason,
+      ),
     written: (transport, bytes) => node.metrics.bytesWritten(transport, bytes),
     failed(transport, error) {
       node.metrics.exception("packet");

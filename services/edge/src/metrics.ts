@@ -203,7 +203,12 @@ function loginMetrics(metrics: Metrics) {
     help: "What a pass found wrong; outside faults, look for a bug",
     labels: ["action"],
   });
+  const alias = metrics.counter({
+    name: "holdfast_session_alias_used_total",
+    help: "Reconnects with the previous session id: a lost answer, or a stolen id",
+  });
   return {
+    aliasUsed: () => alias.inc(),
     login(kind: LoginKind, outcome: LoginOutcome, ms: number) {
       logins.labels({ kind, outcome }).inc();
       duration.labels({ kind }).observe(ms / 1000);

@@ -2,13 +2,7 @@
  * A request of command 4 to 255 on its way to an upstream and back: exactly one response, or the
  * connection closes. [§5.8] [§5.9] [I4]
  */
-import {
-  compressBody,
-  gatewayErrors,
-  type Metadata,
-  ProtocolError,
-  type Request,
-} from "@holdfast/protocol";
+import { compressBody, gatewayErrors, type Metadata, type Request } from "@holdfast/protocol";
 import type { Session } from "@holdfast/session";
 import type { Timed } from "../deadlines.ts";
 import { type Held, type Peer, respond, respondError } from "../peer.ts";
@@ -154,7 +148,8 @@ function answer(call: Call, reply: UpstreamReply): void {
     if (small === null) respond(peer, command, requestId, reply.status, reply.body, options);
     else respond(peer, command, requestId, reply.status, small, { ...options, isCompressed: true });
   } catch (error) {
-    if (!(error instanceof ProtocolError)) throw error;
+    // A body above 24 bits, or a status that is none: whatever it is, there is one answer. [I4]
+    peer.node.log.warn("upstream_unfit", { command, error: String(error) });
     respondError(peer, command, requestId, gatewayErrors.internalError);
   }
 }

@@ -136,6 +136,7 @@ function admitted(attempt: Attempt, claim: Claim): void {
   const body = encodeAuthResponse({ sessionId, expiresAtMs, limit: seatsMax, online });
   respond(peer, request.command, request.requestId, Status.success, body);
   count(attempt, "ok");
+  if (claim.isAliasUsed) node.metrics.aliasUsed();
 }
 
 /**

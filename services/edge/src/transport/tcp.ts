@@ -193,7 +193,7 @@ export function createTcpTransport<P>(options: TcpOptions<P>): Transport {
   }
 
   function opened(socket: TcpSocket<P>): void {
-    const refusal = options.gate();
+    const refusal = options.gate("tcp");
     if (refusal !== null) {
       // The cheapest place, and nothing is said: the peer's version is not known yet.
       options.faults.refused("tcp", refusal);

@@ -54,8 +54,8 @@ export interface ConnectionEvents<P> {
 }
 
 /** Asked before a connection is made. Null: come in. Otherwise why not. */
-export type Refusal = "limit" | "draining" | "unauthenticated";
-export type Gate = () => Refusal | null;
+export type Refusal = "limit" | "draining" | "unauthenticated" | "unavailable";
+export type Gate = (transport: "tcp" | "ws") => Refusal | null;
 
 export interface Transport {
   readonly name: "tcp" | "ws";

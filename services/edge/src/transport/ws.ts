@@ -284,7 +284,7 @@ export function createWsTransport<P>(options: WsOptions<P>): Transport {
   function upgrade(request: Request, server: Server<Socket<P>["data"]>): Response | undefined {
     const url = new URL(request.url);
     if (!options.paths.includes(url.pathname)) return new Response("not found", { status: 404 });
-    const refusal = isSuspended ? "draining" : options.gate();
+    const refusal = isSuspended ? "draining" : options.gate("ws");
     if (refusal !== null) {
       options.faults.refused("ws", refusal);
       const headers = { "Retry-After": String(options.retryAfterSeconds) };
