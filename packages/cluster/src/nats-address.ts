@@ -38,14 +38,17 @@ function parseNatsUrl(text: string, index: number): URL {
 }
 
 /** One line for the log of a process that cannot start. */
-export function explain(error: unknown, timeoutMs: number): string {
+export function explain(
+  error: unknown,
+  { timeoutMs, hint }: { readonly timeoutMs: number; readonly hint: string },
+): string {
   const code = error instanceof NatsError ? error.code : "";
   switch (code) {
     case ErrorCode.ConnectionRefused:
       return "connection refused";
     case ErrorCode.Timeout:
     case ErrorCode.ConnectionTimeout:
-      return `no answer within ${timeoutMs} ms`;
+      return `no answer within ${timeoutMs} ms${hint}`;
     case ErrorCode.AuthorizationViolation:
     case ErrorCode.BadAuthentication:
       return "user, password, token or credentials refused";

@@ -9,7 +9,9 @@ import {
   type ConnectionOptions,
   connect,
   credsAuthenticator,
+  ErrorCode,
   type NatsConnection,
+  NatsError,
   type PublishOptions,
 } from "nats";
 import type { BusFault } from "./bus.ts";
@@ -76,18 +78,22 @@ const PAYLOAD_BYTES_MAX = 1024 * 1024; // the server's default, until it has tol
 export async function connectNats(options: NatsLinkOptions): Promise<NatsLink> {
   mendAbandonedDials();
   const address = parseNatsUrls(options.urls);
-  const timeoutMs = Math.min(DIAL_TIMEOUT_MS, options.startTimeoutMs);
+  let limitMs = Math.min(DIAL_TIMEOUT_MS, options.startTimeoutMs);
   try {
-    const dialing = connect(clientOptions(options, address, timeoutMs));
+    const dialing = connect(clientOptions(options, address, limitMs));
     const client = await withDeadline(dialing, options.startTimeoutMs);
     if (client) return createLink(client, address, options);
     dialing.then(
       (late) => late.close(),
       () => {}, // it failed as well
     );
-    throw new Error(`no answer within ${options.startTimeoutMs} ms`);
+    limitMs = options.startTimeoutMs;
+    throw NatsError.errorForCode(ErrorCode.Timeout);
   } catch (error) {
-    const reason = explain(error, timeoutMs);
+    // With TLS 1.3 a server that wants a certificate hangs up only after the handshake.
+    const hasNoCertificate = (options.tls || address.isTls) && !options.tls?.certFile;
+    const hint = hasNoCertificate ? "; it may want a client certificate" : "";
+    const reason = explain(error, { timeoutMs: limitMs, hint });
     const where = address.servers.join(", ");
     throw new Error(`Cannot connect to NATS at ${where}: ${reason}`, { cause: error });
   }

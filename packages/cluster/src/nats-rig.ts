@@ -4,14 +4,14 @@ import { createInbox } from "./inbox.ts";
 import { connectNats, type NatsLink, type NatsLinkOptions, type NatsStatus } from "./nats.ts";
 
 export async function openLink(urls: string, options: Partial<NatsLinkOptions> = {}) {
-  const faults: BusFault[] = [];
+  const faulted = createInbox<BusFault>();
   const statuses = createInbox<NatsStatus>();
   let reconnects = 0;
   const link = await connectNats({
     urls,
     name: "test",
     startTimeoutMs: 5000,
-    onFault: (fault) => faults.push(fault),
+    onFault: faulted.deliver,
     onStatus: statuses.deliver,
     onReconnect: () => {
       reconnects++;
@@ -20,7 +20,10 @@ export async function openLink(urls: string, options: Partial<NatsLinkOptions> =
   });
   return {
     link,
-    faults,
+    faulted,
+    get faults() {
+      return faulted.received;
+    },
     get statuses() {
       return statuses.received;
     },
@@ -29,8 +32,8 @@ export async function openLink(urls: string, options: Partial<NatsLinkOptions> =
     },
     /** Resolves once the status has been told, be it before this call. */
     async until(type: NatsStatus["type"]) {
-      for (let count = 0; !statuses.received.some((status) => status.type === type); ) {
-        await statuses.take(++count, 10_000);
+      while (!statuses.received.some((status) => status.type === type)) {
+        await statuses.take(statuses.received.length + 1, 10_000);
       }
     },
     dials: (count: number) => counted(link, "reconnecting", count),
