@@ -1,4 +1,4 @@
-/** The Kubernetes objects of the base as `kubectl kustomize` builds them, found by kind and name. */
+/** The Kubernetes objects of the base as `kubectl kustomize` builds them, by kind and name. */
 import type { Deployment } from "kubernetes-types/apps/v1";
 import type { ConfigMap, Container, Service } from "kubernetes-types/core/v1";
 import type { PodDisruptionBudget } from "kubernetes-types/policy/v1";

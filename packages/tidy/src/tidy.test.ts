@@ -121,7 +121,10 @@ describe("files", () => {
 
 describe("code", () => {
   test("names are exported one by one", () => {
-    expect(inCode(/^\s*export\s+(default\b|\*|=)/)).toEqual([]);
+    const wrong = inCode(/^\s*export\s+(default\b|\*|=)/);
+
+    // A declaration file says how others export, as Bun does the text of a script.
+    expect(wrong.filter((place) => !place.includes(".d.ts:"))).toEqual([]);
   });
 
   test("there are no enums, namespaces, decorators or any", () => {
