@@ -18,10 +18,12 @@ export interface BodyLimits {
   readonly clock: Clock;
 }
 
-/** The path and query as they came: a URL object would resolve dots and change escapes. */
+/**
+ * The path and query as they came: a URL object would resolve dots and change escapes. Where the
+ * Host header is none, the runtime gives the target alone.
+ */
 export function targetOf(url: string): { readonly path: string; readonly query: string } {
-  const start = url.indexOf("/", url.indexOf("://") + 3);
-  const target = start === -1 ? "/" : url.slice(start);
+  const target = url.startsWith("/") ? url : url.replace(/^[a-z]+:\/\/[^/?]*/, "");
   const question = target.indexOf("?");
   if (question === -1) return { path: target, query: "" };
   return { path: target.slice(0, question), query: target.slice(question + 1) };

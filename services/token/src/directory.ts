@@ -32,8 +32,8 @@ export interface Directory {
 export class DirectoryError extends Error {
   readonly mistakes: readonly string[];
 
-  constructor(mistakes: readonly string[]) {
-    super(mistakes.join("\n"));
+  constructor(mistakes: readonly string[], options?: ErrorOptions) {
+    super(mistakes.join("\n"), options);
     this.name = "DirectoryError";
     this.mistakes = mistakes;
   }

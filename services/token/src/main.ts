@@ -1,9 +1,8 @@
 /**
  * The token service as a process: reads configuration and directory, connects to Redis and NATS,
- * runs. With --check-config it reads both, shows the settings, and ends.
+ * runs. SIGHUP reads the directory again; with --check-config both are read and nothing is run.
  */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { connectNats, createNatsBus } from "@holdfast/cluster/nats";
 import {
@@ -18,12 +17,16 @@ import {
 } from "@holdfast/runtime";
 import { connectRedis, createRedisRegistry } from "@holdfast/session/redis";
 import { readTokenConfig, type TokenConfig, tokenSettings } from "./config.ts";
-import { type Directory, DirectoryError, parseDirectory } from "./directory.ts";
+import { type Directory, DirectoryError } from "./directory.ts";
+import { type DirectoryFile, openDirectory } from "./directory-file.ts";
 import { createTokenService, type TokenService } from "./token.ts";
 
 function main(): void {
   const { values: config, unknown } = readTokenConfig(process.env);
-  const directory = readDirectory(config);
+  const file = openDirectory(config.TOKEN_DIRECTORY_FILE, {
+    seatsMax: config.TOKEN_CONNECTION_LIMIT,
+    policy: config.TOKEN_POLICY,
+  });
   const settings = printable(tokenSettings, config);
   if (process.argv.includes("--check-config")) {
     process.stdout.write(`${JSON.stringify({ settings, unknown }, null, 2)}\n`);
@@ -33,29 +36,24 @@ function main(): void {
   const log = createLog({ service: "token", node, level: config.TOKEN_LOG_LEVEL });
   log.info("configured", { settings });
   if (unknown.length > 0) log.warn("settings_unknown", { names: unknown });
+  reloadOn("SIGHUP", file, log);
   runService({
     log,
-    parts: createParts({ config, directory, log, node }),
+    parts: createParts({ config, directory: file.directory, log, node }),
     deadlineMs: config.TOKEN_STOP_TIMEOUT_MS,
   });
 }
 
-function readDirectory(config: TokenConfig): Directory {
-  const path = config.TOKEN_DIRECTORY_FILE;
-  const defaults = { seatsMax: config.TOKEN_CONNECTION_LIMIT, policy: config.TOKEN_POLICY };
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    const reason = error instanceof Error && "code" in error ? String(error.code) : String(error);
-    throw new SettingsError([`TOKEN_DIRECTORY_FILE is "${path}": cannot be read (${reason})`]);
-  }
-  try {
-    return parseDirectory(text, defaults);
-  } catch (error) {
-    if (!(error instanceof DirectoryError)) throw error;
-    throw new SettingsError(error.mistakes.map((mistake) => `${path}: ${mistake}`));
-  }
+/** On SIGHUP. A mistake is told, and the directory of before stays. */
+function reloadOn(signal: "SIGHUP", file: DirectoryFile, log: Log): void {
+  process.on(signal, () => {
+    try {
+      file.reload();
+      log.info("directory_reloaded");
+    } catch (error) {
+      log.error("directory_refused", { reason: error instanceof Error ? error.message : error });
+    }
+  });
 }
 
 function createParts(options: {
@@ -123,7 +121,7 @@ function createParts(options: {
 try {
   main();
 } catch (error) {
-  if (!(error instanceof SettingsError)) throw error;
+  if (!(error instanceof SettingsError || error instanceof DirectoryError)) throw error;
   process.stderr.write(`Cannot start: the configuration has mistakes\n${error.message}\n`);
   process.exit(1);
 }

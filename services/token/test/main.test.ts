@@ -36,16 +36,20 @@ function spawn(environment: Readonly<Record<string, string>>, args: readonly str
   });
 }
 
-/** Reads its log until the event has come, and gives the event's line. */
-async function lineOf(child: ReturnType<typeof spawn>, event: string) {
+/** Reads a log: each call goes on until an event has come, and gives its line. */
+function createLogReader(child: ReturnType<typeof spawn>) {
   const decoder = new TextDecoder();
+  const reader = child.stdout.getReader();
   let text = "";
-  for await (const chunk of child.stdout) {
-    text += decoder.decode(chunk, { stream: true });
-    const line = text.split("\n").find((one) => one.includes(`"event":"${event}"`));
-    if (line?.endsWith("}")) return JSON.parse(line) as { httpPort: number };
-  }
-  throw new Error(`Process ended without ${event}: ${text}`);
+  return async function lineOf(event: string): Promise<{ readonly httpPort: number }> {
+    for (;;) {
+      const line = text.split("\n").find((one) => one.includes(`"event":"${event}"`));
+      if (line?.endsWith("}")) return JSON.parse(line) as { httpPort: number };
+      const { done, value } = await reader.read();
+      if (done) throw new Error(`Process ended without ${event}: ${text}`);
+      text += decoder.decode(value, { stream: true });
+    }
+  };
 }
 
 describe("token service on real servers", () => {
@@ -54,7 +58,7 @@ describe("token service on real servers", () => {
     await using nats = await startNats();
     const urls = { TOKEN_REDIS_URL: redis.url, TOKEN_NATS_URL: nats.url };
     const child = spawn(urls);
-    const { httpPort } = await lineOf(child, "token_started");
+    const { httpPort } = await createLogReader(child)("token_started");
     const ask = (path: string, init: RequestInit) =>
       fetch(`http://127.0.0.1:${httpPort}${path}`, init);
     const connection = await connectRedis({ url: redis.url });
@@ -88,7 +92,7 @@ describe("token service on real servers", () => {
     await using redis = await startRedis();
     await using nats = await startNats();
     const child = spawn({ TOKEN_REDIS_URL: redis.url, TOKEN_NATS_URL: nats.url });
-    const { httpPort } = await lineOf(child, "token_started");
+    const { httpPort } = await createLogReader(child)("token_started");
     redis.signal("SIGSTOP");
 
     const startMs = performance.now();
@@ -102,6 +106,35 @@ describe("token service on real servers", () => {
     expect((await bodyOf(answer)).code).toBe(503000);
     expect(performance.now() - startMs).toBeLessThan(1500);
     redis.signal("SIGCONT");
+    child.kill("SIGTERM");
+    expect(await child.exited).toBe(0);
+  });
+});
+
+describe("SIGHUP", () => {
+  test("directory is read again, and one with a mistake is told and changes nothing", async () => {
+    await using redis = await startRedis();
+    await using nats = await startNats();
+    const path = fileOf("reloaded.json", directoryFile);
+    const urls = { TOKEN_REDIS_URL: redis.url, TOKEN_NATS_URL: nats.url };
+    const child = spawn({ ...urls, TOKEN_DIRECTORY_FILE: path });
+    const lineOf = createLogReader(child);
+    const { httpPort } = await lineOf("token_started");
+    const ask = async (key: string) => {
+      const init = { method: "POST", headers: { "x-api-key": key }, body: '{"account":"a"}' };
+      return (await fetch(`http://127.0.0.1:${httpPort}/v1/tokens`, init)).status;
+    };
+
+    fileOf("reloaded.json", { apiKeys: [{ key: "backend-key-number-2", name: "new" }] });
+    child.kill("SIGHUP");
+    await lineOf("directory_reloaded");
+    const reloaded = [await ask("backend-key-number-1"), await ask("backend-key-number-2")];
+    fileOf("reloaded.json", { apiKeys: [{}] });
+    child.kill("SIGHUP");
+    await lineOf("directory_refused");
+
+    expect(reloaded).toEqual([403, 200]);
+    expect(await ask("backend-key-number-2")).toBe(200);
     child.kill("SIGTERM");
     expect(await child.exited).toBe(0);
   });
@@ -145,9 +178,7 @@ describe("start that fails", () => {
     const path = join(folder, "missing.json");
     const child = spawn({ ...urls, TOKEN_DIRECTORY_FILE: path });
 
-    expect(await new Response(child.stderr).text()).toEndWith(
-      `TOKEN_DIRECTORY_FILE is "${path}": cannot be read (ENOENT)\n`,
-    );
+    expect(await new Response(child.stderr).text()).toEndWith(`${path}: cannot be read (ENOENT)\n`);
     expect(await child.exited).toBe(1);
   });
 

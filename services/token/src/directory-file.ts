@@ -1,0 +1,42 @@
+/**
+ * The directory as a file that may be read again: to add an app or change a secret takes no
+ * restart. A file with a mistake changes nothing.
+ */
+import { readFileSync } from "node:fs";
+import { type Directory, DirectoryError, parseDirectory } from "./directory.ts";
+import type { IdentityDefaults } from "./identity.ts";
+
+export interface DirectoryFile {
+  /** Always what was read last without a mistake. */
+  readonly directory: Directory;
+  /** Throws DirectoryError, and then keeps what it had. */
+  reload(): void;
+}
+
+/** Throws DirectoryError; each mistake names the file. */
+export function openDirectory(path: string, defaults: IdentityDefaults): DirectoryFile {
+  let current = read(path, defaults);
+
+  return {
+    directory: {
+      app: (key) => current.app(key),
+      accessToken: (token, app) => current.accessToken(token, app),
+      backend: (key) => current.backend(key),
+    },
+    reload() {
+      current = read(path, defaults);
+    },
+  };
+}
+
+function read(path: string, defaults: IdentityDefaults): Directory {
+  try {
+    return parseDirectory(readFileSync(path, "utf8"), defaults);
+  } catch (error) {
+    if (error instanceof DirectoryError) {
+      throw new DirectoryError(error.mistakes.map((mistake) => `${path}: ${mistake}`));
+    }
+    const reason = error instanceof Error && "code" in error ? String(error.code) : String(error);
+    throw new DirectoryError([`${path}: cannot be read (${reason})`], { cause: error });
+  }
+}
