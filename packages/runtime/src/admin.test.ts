@@ -75,6 +75,12 @@ describe("startAdmin", () => {
     expect([answer.status, answer.headers.get("allow")]).toEqual([status, allow]);
   });
 
+  test("Host header that is none is no reason to fail", async () => {
+    const answer = await start()("/livez", { headers: { host: "a/b?c" } });
+
+    expect(answer.status).toBe(200);
+  });
+
   test("failure of an action is a 500 that tells nothing", async () => {
     const ask = start({
       actions: {

@@ -54,7 +54,8 @@ export function startAdmin(options: AdminOptions): Admin {
 }
 
 async function answer(options: AdminOptions, request: Request, from: string): Promise<Response> {
-  const path = new URL(request.url).pathname;
+  // Where the Host header is none, the runtime gives the target alone.
+  const path = new URL(request.url, "http://localhost").pathname;
   const action = Object.hasOwn(options.actions, path) ? options.actions[path] : undefined;
   if (action !== undefined) {
     if (request.method !== "POST") return methodNotAllowed("POST");
