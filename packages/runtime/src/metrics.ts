@@ -4,6 +4,7 @@
  * its own `inc` builds a key from the labels at every call.
  */
 import * as prometheus from "prom-client";
+import { createBuckets } from "./buckets.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { processMetrics } from "./process-metrics.ts";
 
@@ -166,16 +167,16 @@ function gaugeIn(registry: prometheus.Registry, declared: AnyDeclaration) {
 }
 
 function histogramIn(registry: prometheus.Registry, declared: AnyDeclaration) {
-  const histogram = new prometheus.Histogram({
-    ...named(declared, registry),
-    buckets: [...(declared.buckets ?? [])],
+  const bounds = [...(declared.buckets ?? [])];
+  const histogram = new prometheus.Histogram({ ...named(declared, registry), buckets: bounds });
+  const cells = createCells(declared, () => createBuckets(bounds));
+  const { name, help } = declared;
+  // What the library is asked for when somebody collects; its own `observe` costs ten times ours.
+  const get = async () => ({
+    ...{ name, help, type: "histogram", aggregator: "sum" },
+    values: [...cells.all()].flatMap(({ labels, cell }) => cell.rows(name, labels)),
   });
-  const cells = createCells(declared, (labels) => {
-    histogram.zero(labels);
-    return labels === undefined
-      ? { observe: (value: number) => histogram.observe(value) }
-      : histogram.labels(labels);
-  });
+  Object.assign(histogram, { get, getForPromString: get });
   return cells.door;
 }
 
