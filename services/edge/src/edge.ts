@@ -241,7 +241,7 @@ function createTransports(
     acceptors: config.acceptors,
     closeLingerMs: config.closeLingerMs,
     budget,
-    gate: (transport) => gate(node, transport, isRedisUp),
+    gate: (transport: "tcp" | "ws") => gate(node, transport, isRedisUp),
     events: createEvents(node),
     faults: createFaults(node),
     now: () => node.clock.monotonic(),
