@@ -1,0 +1,68 @@
+/**
+ * An upstream that does what a test wants, by command: 16 echoes, 17 never answers, 18 throws, 19
+ * answers when the test says so, 20 answers with as many bytes as the body's number asks for, 21
+ * answers with the status in its body's first byte. Others have no route.
+ */
+import {
+  type CommandHandler,
+  createMemoryUpstream,
+  echo as echoCall,
+} from "../../src/upstream/memory.ts";
+import type { Upstream, UpstreamCall, UpstreamReply } from "../../src/upstream/upstream.ts";
+import { createArrivals } from "./arrivals.ts";
+
+export const echo = 16;
+export const silent = 17;
+export const broken = 18;
+export const held = 19;
+export const sized = 20;
+export const status = 21;
+export const unrouted = 99;
+
+export interface HeldCall {
+  readonly call: UpstreamCall;
+  answer(reply: UpstreamReply): void;
+}
+
+export interface ScriptedUpstream extends Upstream {
+  /** The next call of `silent` or `held`, in the order in which they came. */
+  nextCall(): Promise<HeldCall>;
+  /** All calls that ever came. */
+  readonly calls: readonly UpstreamCall[];
+}
+
+export function createScriptedUpstream(): ScriptedUpstream {
+  const arrivals = createArrivals<HeldCall>("a call");
+  const calls: UpstreamCall[] = [];
+  const hold: CommandHandler = (call) =>
+    new Promise((resolve) => arrivals.put({ call, answer: resolve }));
+  const upstream = createMemoryUpstream(
+    new Map<number, CommandHandler>([
+      [echo, echoCall],
+      [silent, hold],
+      [
+        broken,
+        async () => {
+          throw new Error("The upstream is broken");
+        },
+      ],
+      [held, hold],
+      [sized, async ({ body }) => ({ status: 0, body: new Uint8Array(sizeIn(body)) })],
+      [status, async ({ body }) => ({ status: body[0] ?? 0, body, metadata: { answer: "yes" } })],
+    ]),
+  );
+
+  return {
+    hasRoute: upstream.hasRoute,
+    request(call) {
+      calls.push(call);
+      return upstream.request(call);
+    },
+    nextCall: arrivals.next,
+    calls,
+  };
+}
+
+function sizeIn(body: Uint8Array): number {
+  return new DataView(body.buffer, body.byteOffset).getUint32(0);
+}
