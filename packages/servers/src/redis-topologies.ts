@@ -1,0 +1,195 @@
+/**
+ * Redis as it stands in production: a Cluster of three primaries with a replica each, and a primary
+ * with a replica under three Sentinels. Ready means that a failover would work: a replica that has
+ * not finished its first sync is never promoted.
+ */
+import { join } from "node:path";
+import { exchange } from "./exchange.ts";
+import { freePort } from "./port.ts";
+import { type Server, startProcess } from "./process.ts";
+import { startRedis } from "./redis.ts";
+
+export interface RedisTopology extends AsyncDisposable {
+  /** As connectRedis of packages/session understands it. */
+  readonly url: string;
+  /** A Cluster has its primaries first, each one's replica three places later. */
+  readonly nodes: readonly Server[];
+  readonly sentinels: readonly Server[];
+  stop(): Promise<void>;
+}
+
+const SLOTS = 16_384;
+const PRIMARIES = 3;
+const NODE_TIMEOUT_MS = 2_000;
+const READY_TIMEOUT_MS = 20_000;
+const PRIMARY_NAME = "holdfast";
+
+/** Ports are free ones; a failover takes some 4 s. */
+export async function startRedisCluster(): Promise<RedisTopology> {
+  const nodes = await startAll(2 * PRIMARIES, startClusterNode);
+  return orStop({ nodes, sentinels: [] }, async () => {
+    await formCluster(
+      nodes.map(({ server }) => server),
+      nodes.map(({ busPort }) => busPort),
+    );
+    const hosts = nodes.map(({ server }) => `${server.host}:${server.port}`);
+    return `redis-cluster://${hosts.join(",")}`;
+  });
+}
+
+/** The primary is the first node; a failover takes some 3 s. */
+export async function startRedisSentinel(): Promise<RedisTopology> {
+  const primary = await startRedis({ args: ["--repl-diskless-sync-delay", "0"] });
+  const started: { server: Server }[] = [{ server: primary }];
+  const sentinels: { server: Server }[] = [];
+  return orStop({ nodes: started, sentinels }, async () => {
+    const follow = ["--replicaof", primary.host, String(primary.port)];
+    const args = ["--repl-diskless-sync-delay", "0", ...follow];
+    const replica = await startRedis({ args });
+    started.push({ server: replica });
+    await linked(replica);
+    sentinels.push(...(await startAll(3, async () => ({ server: await startSentinel(primary) }))));
+    await Promise.all(sentinels.map(({ server }) => informed(server)));
+    const hosts = sentinels.map(({ server }) => `${server.host}:${server.port}`);
+    return `redis-sentinel://${hosts.join(",")}/${PRIMARY_NAME}`;
+  });
+}
+
+async function startClusterNode(): Promise<{ server: Server; busPort: number }> {
+  const busPort = await freePort("127.0.0.1"); // port + 10000, the default, may not exist
+  const server = await startRedis({
+    args: [
+      ...["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"],
+      ...["--cluster-node-timeout", String(NODE_TIMEOUT_MS), "--cluster-port", String(busPort)],
+      ...["--repl-diskless-sync-delay", "0"],
+    ],
+  });
+  return { server, busPort };
+}
+
+async function formCluster(nodes: readonly Server[], busPorts: readonly number[]): Promise<void> {
+  const [first, ...others] = nodes;
+  if (!first) throw new Error("Cannot form a cluster of no nodes");
+  for (const [index, node] of nodes.entries()) {
+    await ask(node, `CLUSTER SET-CONFIG-EPOCH ${index + 1}`);
+    if (index >= PRIMARIES) continue;
+    const from = Math.ceil((index * SLOTS) / PRIMARIES);
+    const to = Math.ceil(((index + 1) * SLOTS) / PRIMARIES) - 1;
+    await ask(node, `CLUSTER ADDSLOTSRANGE ${from} ${to}`);
+  }
+  for (const [index, node] of others.entries()) {
+    await ask(first, `CLUSTER MEET ${node.host} ${node.port} ${busPorts[index + 1]}`);
+  }
+  const known = `cluster_known_nodes:${nodes.length}`;
+  await Promise.all(
+    nodes.map((node) => until(node, "CLUSTER INFO", (text) => text.includes(known))),
+  );
+  const replicas = nodes.slice(PRIMARIES);
+  for (const [index, node] of replicas.entries()) {
+    const id = (await ask(nodes[index]!, "CLUSTER MYID")).split("\r\n")[1]; // as many primaries
+    await until(node, `CLUSTER REPLICATE ${id}`, (text) => text.startsWith("+OK"));
+  }
+  await Promise.all(replicas.map(linked));
+  const isWhole = (text: string) => text.includes("cluster_state:ok");
+  await Promise.all(nodes.map((node) => until(node, "CLUSTER INFO", isWhole)));
+  // Each knows of every replica, or it could not vote for one.
+  const isTold = (text: string) => text.match(/\bslave\b/g)?.length === replicas.length;
+  await Promise.all(nodes.map((node) => until(node, "CLUSTER NODES", isTold)));
+}
+
+function startSentinel(primary: Server): Promise<Server> {
+  return startProcess({
+    ...{ binary: "redis-server", debianPackage: "redis-server", scheme: "redis" },
+    async args({ host, port, directory }) {
+      const path = join(directory, "sentinel.conf");
+      const watch = `sentinel monitor ${PRIMARY_NAME} ${primary.host} ${primary.port} 2`;
+      const down = `sentinel down-after-milliseconds ${PRIMARY_NAME} ${NODE_TIMEOUT_MS}`;
+      const failover = `sentinel failover-timeout ${PRIMARY_NAME} 6000`;
+      const place = [`bind ${host}`, `port ${port}`, `dir ${directory}`];
+      await Bun.write(path, `${[...place, watch, down, failover].join("\n")}\n`);
+      return [path, "--sentinel"];
+    },
+    probe: async (place) => {
+      const answer = await exchange({ ...place, send: "PING\r\n", isComplete: isWholeReply });
+      if (!answer.startsWith("+PONG")) throw new Error(`Sentinel is not ready: ${answer.trim()}`);
+    },
+  });
+}
+
+/** It knows the replica, and both other Sentinels. */
+async function informed(sentinel: Server): Promise<void> {
+  const isInformed = (text: string) => /slaves=1,sentinels=3/.test(text);
+  await until(sentinel, "INFO sentinel", isInformed);
+}
+
+async function linked(replica: Server): Promise<void> {
+  await until(replica, "INFO replication", (text) => text.includes("master_link_status:up"));
+}
+
+async function ask(server: Server, command: string): Promise<string> {
+  const { host, port } = server;
+  const answer = await exchange({ host, port, send: `${command}\r\n`, isComplete: isWholeReply });
+  if (answer.startsWith("-")) throw new Error(`Redis answered ${command}: ${answer.trim()}`);
+  return answer;
+}
+
+async function until(
+  server: Server,
+  command: string,
+  isGood: (text: string) => boolean,
+): Promise<void> {
+  const deadlineMs = performance.now() + READY_TIMEOUT_MS;
+  for (;;) {
+    const answer = await ask(server, command).catch((error: unknown) => String(error));
+    if (isGood(answer)) return;
+    if (performance.now() > deadlineMs) {
+      throw new Error(`Redis on port ${server.port} is not ready, ${command}: ${answer.trim()}`);
+    }
+    await Bun.sleep(50);
+  }
+}
+
+/** A line, or a bulk of the length it announces. */
+function isWholeReply(text: string): boolean {
+  const lineEnd = text.indexOf("\r\n");
+  if (lineEnd < 0 || text[0] !== "$") return lineEnd >= 0;
+  return Buffer.byteLength(text) >= lineEnd + 2 + Number(text.slice(1, lineEnd)) + 2;
+}
+
+/** Starts as many at once; when one fails, none stays behind. */
+async function startAll<T extends { readonly server: Server }>(
+  count: number,
+  start: () => Promise<T>,
+): Promise<T[]> {
+  const results = await Promise.allSettled(Array.from({ length: count }, start));
+  const started = results.flatMap((result) => (result.status === "fulfilled" ? result.value : []));
+  const failed = results.find((result) => result.status === "rejected");
+  if (!failed) return started;
+  await Promise.all(started.map(({ server }) => server.stop()));
+  throw failed.reason;
+}
+
+async function orStop(
+  started: {
+    readonly nodes: readonly { readonly server: Server }[];
+    readonly sentinels: readonly { readonly server: Server }[];
+  },
+  prepare: () => Promise<string>,
+): Promise<RedisTopology> {
+  const servers = (list: readonly { readonly server: Server }[]) => list.map((one) => one.server);
+  async function stop(): Promise<void> {
+    const all = [...servers(started.sentinels), ...servers(started.nodes)];
+    await Promise.all(all.map((server) => server.stop()));
+  }
+  try {
+    const url = await prepare();
+    const { nodes, sentinels } = started;
+    return {
+      ...{ url, nodes: servers(nodes), sentinels: servers(sentinels), stop },
+      [Symbol.asyncDispose]: stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
