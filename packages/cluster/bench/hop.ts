@@ -1,8 +1,8 @@
 /**
  * How long an event takes from one process to another over NATS, beside the same bytes through the
- * bare client. Both processes read the kernel's monotonic clock, so it is the way there and not half
- * a round trip. Control and bus take turns in every round; rounds are told one by one, for their
- * spread.
+ * bare client. Both processes read the kernel's monotonic clock, so it is the way there and not
+ * half a round trip. Control and bus take turns in every round; rounds are told one by one, for
+ * their spread.
  * Run: bun packages/cluster/bench/hop.ts [messages] [per second] [rounds]
  */
 import { dlopen, FFIType, ptr } from "bun:ffi";
