@@ -87,6 +87,8 @@ describe("readSettings", () => {
     ["EDGE_SHARE", "0.25", 0.25],
     ["EDGE_TLS", "true", true],
     ["EDGE_TLS", "false", false],
+    ["EDGE_TLS", "1", true],
+    ["EDGE_TLS", "0", false],
     ["EDGE_NOTIFY", "auto", "auto"],
     ["EDGE_NAME", "berlin", "berlin"],
     ["EDGE_ZONE", "12345", "12345"],
@@ -112,7 +114,7 @@ describe("readSettings", () => {
     ["EDGE_BODY_BYTES_MAX", "0", "bytes from 1 to 16777215"],
     ["EDGE_BODY_BYTES_MAX", "16777216", "bytes from 1 to 16777215"],
     ["EDGE_SHARE", "1.1", "a number from 0 to 1"],
-    ["EDGE_TLS", "yes", "true or false"],
+    ["EDGE_TLS", "yes", "true or false, or 1 or 0"],
     ["EDGE_NOTIFY", "Full", "one of full, none, auto"],
     ["EDGE_NAME", "B2", "lower-case letters"],
     ["EDGE_ZONE", "123456", "text of 1 to 5 characters"],
@@ -136,13 +138,13 @@ describe("readSettings", () => {
   });
 
   test("settings say every mistake at once, one on each line", () => {
-    const environment = { EDGE_PORT: "x", EDGE_TLS: "1", EDGE_NOTIFY: "never" };
+    const environment = { EDGE_PORT: "x", EDGE_TLS: "2", EDGE_NOTIFY: "never" };
 
     const mistakes = mistakesOf(table, environment);
 
     expect(mistakes.split("\n")).toEqual([
       'EDGE_PORT is "x": must be an integer from 0 to 65535',
-      'EDGE_TLS is "1": must be true or false',
+      'EDGE_TLS is "2": must be true or false, or 1 or 0',
       'EDGE_NOTIFY is "never": must be one of full, none, auto',
     ]);
   });
@@ -182,7 +184,7 @@ describe("rules between settings", () => {
     ]);
 
     expect(mistakes.split("\n")).toEqual([
-      'EDGE_TLS is "?": must be true or false',
+      'EDGE_TLS is "?": must be true or false, or 1 or 0',
       "EDGE_PORT must be below EDGE_IDLE_MS",
     ]);
   });

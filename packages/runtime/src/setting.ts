@@ -78,8 +78,10 @@ export function boolean(options: {
   readonly meaning: string;
 }): Setting<boolean> {
   return {
-    ...plain(options.default, "true or false", options.meaning),
-    schema: z.enum(["true", "false"]).transform((text) => text === "true"),
+    ...plain(options.default, "true or false, or 1 or 0", options.meaning),
+    schema: z
+      .enum(["true", "false", "1", "0"])
+      .transform((text) => text === "true" || text === "1"),
   };
 }
 

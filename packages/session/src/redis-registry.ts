@@ -88,8 +88,7 @@ export function createRegistryOver(options: {
     renew: createRenewal({ redis, scripts, accountKey, onFault }),
     async leave({ session, seat }) {
       const args = [session.sid, seat.node, seat.connection, ""];
-      // A seat that could not be given back lapses, and nobody could do anything else about it.
-      await run(scripts.leave, session.tag, args).catch(() => {});
+      await run(scripts.leave, session.tag, args);
     },
     async end(who, reason) {
       const tag = "account" in who ? tagOf(who.account) : who.session.tag;

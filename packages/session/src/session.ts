@@ -103,7 +103,10 @@ export interface SessionRegistry {
   resume(sessionId: string, presented: Presented): Promise<Claim | Refusal>;
   /** One verdict for each holding, in order; null where the store could not say. Never throws. */
   renew(holdings: readonly Holding[]): Promise<readonly (Verdict | null)[]>;
-  /** Gives a seat back; the session stays. Does nothing when the seat is no longer this one's. */
+  /**
+   * Gives a seat back; the session stays. Does nothing when the seat is no longer this one's.
+   * Throws RegistryUnavailable; it may be called again later, since no seat is used twice.
+   */
   leave(holding: Holding): Promise<void>;
   /** Ends one session, or all of an account with its unused tokens. Idempotent. */
   end(

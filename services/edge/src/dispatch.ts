@@ -114,7 +114,7 @@ function hold(peer: Peer, decoderBytes: number): void {
   if (bytes === peer.heldBytes) return;
   holdBytes(peer, bytes);
   if (node.bodyBytes <= node.config.nodeBodyBytesMax) return;
-  node.metrics.rateLimited("node_memory");
+  node.metrics.rateLimited("admission");
   close(peer, "memoryLimit");
 }
 
@@ -217,7 +217,7 @@ function handleOther(peer: Peer, request: Request): void {
 /** 16 are answered, the next is one too many; those that waited behind a login do not count. */
 function tooEarly(peer: Peer, request: Request, counts: boolean): void {
   if (counts && ++peer.earlyRequests > peer.node.config.preAuthRequestsMax) {
-    peer.node.metrics.rateLimited("pre_auth");
+    peer.node.metrics.rateLimited("connection");
     close(peer, "unauthenticatedRequests");
     return;
   }
@@ -237,7 +237,7 @@ function enqueue(
     peer.waiting.length >= config.preAuthQueueMax ||
     peer.waitingBytes + bytes > config.preAuthQueueBytesMax;
   if (isFull) {
-    peer.node.metrics.rateLimited("pre_auth");
+    peer.node.metrics.rateLimited("connection");
     const command = item instanceof Uint8Array ? item[1]! : item.command; // has a header
     respondError(peer, command, requestId(), gatewayErrors.rateLimit);
     return;

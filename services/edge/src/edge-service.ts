@@ -3,15 +3,9 @@
  * development cluster runs several times inside one process.
  */
 import type { ClusterBus } from "@holdfast/cluster";
-import {
-  type Admin,
-  createMetrics,
-  type Log,
-  type Metrics,
-  type Part,
-  startAdmin,
-} from "@holdfast/runtime";
+import { createMetrics, type Log, type Metrics, type Part } from "@holdfast/runtime";
 import type { DrainTurn, SessionRegistry } from "@holdfast/session";
+import { createEdgeAdmin, type EdgeAdmin } from "./admin.ts";
 import type { EdgeConfig } from "./config.ts";
 import { createEdge, type Edge } from "./edge.ts";
 import { createEdgeMetrics, type EdgeMetrics } from "./metrics.ts";
@@ -26,6 +20,8 @@ export interface EdgeServiceOptions {
   /** Both made by the caller when adapters count into them, too; otherwise neither. */
   readonly metrics?: Metrics;
   readonly counts?: EdgeMetrics;
+  /** Started by the caller, before what the node stands on; otherwise it is one of the parts. */
+  readonly admin?: EdgeAdmin;
   /** Lets one node after the other drain. */
   readonly turn: DrainTurn;
   readonly isRedisUp?: () => boolean;
@@ -50,42 +46,23 @@ export function createEdgeService(options: EdgeServiceOptions): EdgeService {
   const metrics = options.metrics ?? createMetrics();
   const counts = options.counts ?? createEdgeMetrics(metrics);
   const edge = createEdge({ ...options, counts, onDrainAsked });
-  let admin: Admin | null = null;
+  const admin = options.admin ?? createEdgeAdmin(config, metrics);
+  admin.attach({ readiness: edge.readiness, drain: drainAction });
   let isAsked = false;
 
   return {
     edge,
     get adminPort() {
-      return admin?.port ?? 0;
+      return admin.port;
     },
-    parts: [adminPart(), { name: "edge", start: startEdge, stop: edge.stop }],
+    parts: [...(options.admin ? [] : [admin.part]), { name: "edge", start, stop: edge.stop }],
     drain,
   };
 
-  function adminPart(): Part {
-    return {
-      name: "admin",
-      async start() {
-        admin = startAdmin({
-          host: config.adminHost ?? "0.0.0.0",
-          port: config.adminPort,
-          token: config.adminToken,
-          metrics,
-          isReady: edge.readiness,
-          actions: { "/drain": drainAction },
-        });
-      },
-      async stop() {
-        await admin?.stop();
-        metrics.stop();
-      },
-    };
-  }
-
-  async function startEdge(): Promise<void> {
+  async function start(): Promise<void> {
     await edge.start();
     const { id, tcpPort, wsPort } = edge;
-    log.info("listening", { id, tcp: tcpPort, ws: wsPort, admin: admin?.port });
+    log.info("listening", { id, tcp: tcpPort, ws: wsPort, admin: admin.port });
   }
 
   /**

@@ -181,7 +181,7 @@ function jittered(intervalMs: number): number {
 function told(node: EdgeNode, event: ClusterEvent, options: EdgeOptions): void {
   switch (event.type) {
     case "connect":
-      closeLosers(node, event.displaced, event.takenOver, "event", node.clock.now() - event.atMs);
+      closeLosers(node, event.displaced, event.takenOver, node.clock.now() - event.atMs);
       return;
     case "ended":
       for (const id of event.connections) {

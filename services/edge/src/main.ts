@@ -4,6 +4,7 @@ import { connectNats, createNatsBus } from "@holdfast/cluster/nats";
 import { createLog, createMetrics, printable, runService, SettingsError } from "@holdfast/runtime";
 import { faultOf } from "@holdfast/session";
 import { connectRedis, createRedisRegistry, createRedisTurn } from "@holdfast/session/redis";
+import { createEdgeAdmin } from "./admin.ts";
 import { readEdgeConfig } from "./config.ts";
 import { watchDependencies } from "./dependencies.ts";
 import { createEdgeService, type EdgeService } from "./edge-service.ts";
@@ -18,6 +19,7 @@ function main(): void {
   if (unknown.length > 0) log.warn("settings_unknown", { names: unknown });
   const metrics = createMetrics();
   const counts = createEdgeMetrics(metrics);
+  const admin = createEdgeAdmin(config, metrics);
   const { redisUrl, natsUrl } = config;
 
   let redis: Awaited<ReturnType<typeof connectRedis>> | null = null;
@@ -78,6 +80,7 @@ function main(): void {
         log,
         metrics,
         counts,
+        admin,
         turn: createRedisTurn({ redis, prefix }),
         isRedisUp: redis.isUp,
         isNatsUp: nats.isConnected,
@@ -93,7 +96,7 @@ function main(): void {
   };
   const running = runService({
     log,
-    parts: [redisPart, natsPart, edgePart],
+    parts: [admin.part, redisPart, natsPart, edgePart],
     drain: async () => service?.drain(),
     deadlineMs: config.drainDeadlineMs,
   });

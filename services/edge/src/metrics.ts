@@ -213,7 +213,7 @@ function loginMetrics(metrics: Metrics) {
       logins.labels({ kind, outcome }).inc();
       duration.labels({ kind }).observe(ms / 1000);
     },
-    duplicateClosed(foundBy: "event" | "reconcile" | "resume" | "local", delayMs: number | null) {
+    duplicateClosed(foundBy: "event" | "reconcile" | "resume", delayMs: number | null) {
       duplicates.labels({ found_by: foundBy }).inc();
       if (delayMs !== null) delay.observe(Math.max(0, delayMs) / 1000);
     },
@@ -249,8 +249,7 @@ function requestMetrics(metrics: Metrics) {
       outcomes.get(outcome)?.inc();
       took.observe(ms / 1000);
     },
-    rateLimited: (scope: "connection" | "node_memory" | "pre_auth") =>
-      limited.labels({ scope }).inc(),
+    rateLimited: (scope: "connection" | "admission") => limited.labels({ scope }).inc(),
   };
 }
 

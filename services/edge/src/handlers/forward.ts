@@ -106,7 +106,7 @@ export function forward(peer: Peer, request: Request, held: Held): void {
   }
   if (node.bodyBytes + request.body.length > node.config.nodeBodyBytesMax) {
     node.metrics.requested("error", 0);
-    node.metrics.rateLimited("node_memory");
+    node.metrics.rateLimited("admission");
     respondError(peer, request.command, request.requestId, gatewayErrors.serviceUnavailable);
     return;
   }

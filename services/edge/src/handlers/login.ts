@@ -105,7 +105,7 @@ async function ask(attempt: Attempt, credential: Credential): Promise<Claim | Re
     ...deriveCredential(credentialKey, peer.id, credential.secret),
     clientMetadata: credential.metadata,
   };
-  if (kind === "auth") return registry.login(credential.secret, presented);
+  if (kind === "auth") return await registry.login(credential.secret, presented);
   const giveUpMs = startedMs + config.reconnectHoldMs;
   for (;;) {
     try {
@@ -164,7 +164,7 @@ function tellLosers(node: EdgeNode, by: Peer, claim: Claim): void {
   for (const name of nodes) {
     const displaced = connectionsOn(name, claim.displaced);
     const takenOver = connectionsOn(name, claim.takenOver);
-    if (name === node.id) closeLosers(node, displaced, takenOver, "local", 0);
+    if (name === node.id) closeLosers(node, displaced, takenOver, 0);
     else {
       node.bus.publish(name, { type: "connect", account, by: by.seat, displaced, takenOver, atMs });
     }
@@ -183,14 +183,13 @@ export function closeLosers(
   node: EdgeNode,
   displaced: readonly string[],
   takenOver: readonly string[],
-  foundBy: "event" | "local",
   delayMs: number,
 ): void {
-  const lists: [readonly string[], EndingName][] = [
-    [displaced, "displaced"],
-    [takenOver, "takenOver"],
-  ];
-  for (const [connections, ending] of lists) {
+  const lists = [
+    [displaced, "displaced", "event"],
+    [takenOver, "takenOver", "resume"],
+  ] as const;
+  for (const [connections, ending, foundBy] of lists) {
     for (const id of connections) {
       const loser = node.hub.peers.get(id);
       if (loser && close(loser, ending)) node.metrics.duplicateClosed(foundBy, delayMs);
