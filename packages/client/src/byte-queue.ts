@@ -11,6 +11,13 @@ export interface ByteQueue {
   readonly length: number;
 }
 
+/**
+ * The same bytes without the methods of Buffer, some of which share memory where Uint8Array copies.
+ */
+export function toPlainBytes(chunk: Uint8Array): Uint8Array {
+  return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
+}
+
 export function createByteQueue(): ByteQueue {
   let chunks: Uint8Array[] = []; // never holds an empty array
   let length = 0; // the sum of the lengths in chunks
@@ -26,7 +33,7 @@ export function createByteQueue(): ByteQueue {
 
   function push(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
-    chunks.push(chunk);
+    chunks.push(toPlainBytes(chunk));
     length += chunk.length;
   }
 

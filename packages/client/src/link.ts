@@ -155,7 +155,12 @@ function createLink(transport: Transport, options: LinkOptions) {
     const timeoutMs = Math.min(Math.ceil(asked.timeoutMs), requestTimeoutMsMax);
     const metadata = asked.metadata === undefined ? undefined : { metadata: asked.metadata };
     const { id, response } = pending.add({ command, ...asked });
-    transport.send(encodeRequest(version, command, id, timeoutMs, body, metadata));
+    try {
+      transport.send(encodeRequest(version, command, id, timeoutMs, body, metadata));
+    } catch (error) {
+      pending.forget(id); // it does not fit into a packet
+      throw error;
+    }
     return await response;
   }
 

@@ -22,6 +22,8 @@ export interface PendingOptions {
 export interface PendingRequests {
   /** Ids go up from 1, start over after 2^32 - 1, and pass over those in use. [§5.8] */
   add(options: PendingOptions): { readonly id: number; readonly response: Promise<Response> };
+  /** It was never sent: its promise stays unsettled, and its id is free. */
+  forget(id: number): void;
   /** A response that nobody waits for is ignored. [§5.8] */
   answer(response: Response): void;
   failAll(error: Error): void;
@@ -44,6 +46,7 @@ export function createPendingRequests(options: {
 
   return {
     add,
+    forget: (id) => void take(id),
     answer,
     failAll,
     get size() {

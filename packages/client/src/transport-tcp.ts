@@ -2,6 +2,7 @@
 
 import { connect, type Socket } from "node:net";
 import { encodeTcpHandshake } from "@holdfast/protocol";
+import { toPlainBytes } from "./byte-queue.ts";
 import type { Transport, TransportOptions } from "./transport.ts";
 
 export async function openTcpTransport(options: TransportOptions): Promise<Transport> {
@@ -9,7 +10,7 @@ export async function openTcpTransport(options: TransportOptions): Promise<Trans
   const socket = await dial(options);
   let reason = "the server ended it";
 
-  socket.on("data", (chunk: Uint8Array) => events.received(chunk));
+  socket.on("data", (chunk: Uint8Array) => events.received(toPlainBytes(chunk)));
   socket.on("error", (error) => {
     reason = error.message;
   });

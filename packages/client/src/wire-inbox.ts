@@ -43,6 +43,7 @@ export interface WireInbox {
 export function createWireInbox(options: WireOptions): WireInbox {
   const timeoutMs = options.timeoutMs ?? deadlineDefaultMs;
   const arrivals: string[] = []; // the last few, for messages
+  let failure: string | null = null; // why nothing more will come
   const mailboxes: Pick<Mailbox<unknown>, "fail">[] = [];
   const packets = mailbox<Packet>();
   const claims = new Map<number, Mailbox<Response>>(); // by request id
@@ -121,10 +122,12 @@ export function createWireInbox(options: WireOptions): WireInbox {
   function mailbox<T>(): Mailbox<T> {
     const created = createMailbox<T>({ sizeMax: packetsMax, describeArrivals });
     mailboxes.push(created);
+    if (failure !== null) created.fail(failure);
     return created;
   }
 
   function failAll(reason: string): void {
+    failure ??= reason;
     for (const each of mailboxes) each.fail(reason);
   }
 

@@ -2,6 +2,7 @@
 
 import { connect, type Socket } from "node:net";
 import { Decoder, encode, encodeRequest, encodeTcpHandshake } from "@holdfast/protocol";
+import { toPlainBytes } from "./byte-queue.ts";
 import { within } from "./deadline.ts";
 import type { RequestOptions, Wire, WireOptions } from "./wire.ts";
 import { createWireInbox, wireLimits } from "./wire-inbox.ts";
@@ -57,7 +58,7 @@ export async function openTcpWire(options: WireOptions): Promise<Wire> {
   }
 
   function decode(chunk: Uint8Array): void {
-    decoder.push(chunk);
+    decoder.push(toPlainBytes(chunk));
     for (let packet = decoder.next(); packet !== null; packet = decoder.next()) {
       inbox.packet(packet);
     }

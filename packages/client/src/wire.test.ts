@@ -127,6 +127,42 @@ describe("openWire on TCP", () => {
     expect(await waiting).toContain("the connection ended by fin");
   });
 
+  test("bytes behind the Close push are counted", async () => {
+    const { wire, server } = await openTcp();
+    const visit = await serverVisit(wire, server);
+    visit.sendBytes(encodePush(1, Command.close, encodeClose(CloseCode.authError, "auth timeout")));
+    await wire.next();
+    visit.push(9, bytes(1, 2));
+    visit.end();
+
+    const closed = await wire.waitClosed();
+
+    expect(closed.closePush).toEqual({ code: 4, reason: "auth timeout" });
+    expect(closed.bytesAfterClose).toBe(7);
+  });
+
+  test("a half-open wire can still send behind the end of its peer", async () => {
+    const { wire, server } = await openTcp({ allowHalfOpen: true });
+    const visit = await serverVisit(wire, server);
+    visit.end();
+    await wire.waitClosed();
+
+    wire.sendBytes(encodePush(1, 9, bytes(1)));
+
+    expect(await visit.nextPacket()).toMatchObject({ type: "push", command: 9 });
+  });
+
+  test("a request behind the end is refused at once", async () => {
+    const { wire, server } = await openTcp();
+    const visit = await serverVisit(wire, server);
+    visit.end();
+    await wire.waitClosed();
+
+    const error = await wire.request(9, bytes()).catch((reason: unknown) => String(reason));
+
+    expect(error).toContain("the connection ended by fin");
+  });
+
   test("bytes that are no packet end every wait with a reason", async () => {
     const { wire, server } = await openTcp();
     const visit = await serverVisit(wire, server);

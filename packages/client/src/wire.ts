@@ -77,7 +77,7 @@ export interface Wire {
   readonly closed: Promise<WireClosed>;
   /** `closed`, with a deadline. */
   waitClosed(deadlineMs?: number): Promise<WireClosed>;
-  /** Stops reading: the peer meets real back-pressure. */
+  /** Stops reading: the peer meets real back-pressure, and its end is not seen until `resume`. */
   pause(): void;
   resume(): void;
   /** Ends our direction with a FIN; the peer may go on sending. */

@@ -106,8 +106,9 @@ export function createWsReader(options: { readonly messageBytesMax: number }): W
     }
     if (queue.length < header.length + size) return null;
     queue.take(header.length);
-    const payload = queue.take(size)!; // the length was asked for above
-    if (maskBytes > 0) applyMask(payload, header.slice(-4));
+    const taken = queue.take(size)!; // the length was asked for above
+    const payload = maskBytes === 0 ? taken : Uint8Array.from(taken); // the chunk is not ours
+    if (maskBytes > 0) applyMask(payload, header.subarray(-4));
     return { isFinal: (flags & 0x80) !== 0, opcode: flags & 0x0f, payload };
   }
 
