@@ -67,8 +67,26 @@ describe("NatsLink", () => {
     expect(node.link.publish("tide", payload)).toBe(true);
   });
 
+  // Goal: a server that stands still is left even with bytes that it will never take. How: allow
+  // more than the kernel buffers, so that some wait in the process when the pings find it dead.
+  test("link leaves a server that takes nothing more", async () => {
+    await using server = await startNats();
+    const unconfirmedBytesMax = 32 * 1024 * 1024;
+    await using node = await openLink(server.url, { unconfirmedBytesMax, pingIntervalMs: 200 });
+    server.signal("SIGSTOP");
+
+    const payload = new Uint8Array(256 * 1024);
+    for (let sent = 0; sent < 100; sent++) node.link.publish("tide", payload);
+    await node.until("disconnected");
+    server.signal("SIGCONT");
+    await node.until("reconnected");
+
+    expect(await node.link.ping(1000)).toBe(true);
+    expect(node.faults).toEqual([]);
+  });
+
   // Goal: dials given up while the server stood still do not come back to haunt the link (see
-  // nats-dial.ts). How: let several time out, wake the server, let it give up whoever stays silent,
+  // nats-transport.ts). How: let several time out, wake the server, let it give up whoever stays silent,
   // and count connections and copies.
   test("link is alone and hears everything once after a long stop", async () => {
     await using server = await startNats({ config: 'ping_interval: "300ms"\nping_max: 1' });

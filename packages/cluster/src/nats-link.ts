@@ -16,7 +16,7 @@ import {
 } from "nats";
 import type { BusFault } from "./bus.ts";
 import { explain, type NatsAddress, parseNatsUrls } from "./nats-address.ts";
-import { mendAbandonedDials } from "./nats-dial.ts";
+import { mendTransport } from "./nats-transport.ts";
 import { createWindow } from "./window.ts";
 
 export interface NatsLinkOptions {
@@ -68,7 +68,7 @@ export interface NatsLink {
 }
 
 const DIAL_TIMEOUT_MS = 2_000;
-const PING_INTERVAL_MS = 2_000; // with two unanswered, a server that hangs is left within 6 s
+const PING_INTERVAL_MS = 2_000; // with two unanswered, a server that hangs is left within 6.3 s
 const UNCONFIRMED_BYTES_MAX = 4 * 1024 * 1024;
 const MOVE_DELAY_MS_MAX = 500;
 const CLOSE_TIMEOUT_MS = 5_000;
@@ -76,7 +76,7 @@ const PAYLOAD_BYTES_MAX = 1024 * 1024; // the server's default, until it has tol
 
 /** Rejects within `startTimeoutMs` with one line that says why. */
 export async function connectNats(options: NatsLinkOptions): Promise<NatsLink> {
-  mendAbandonedDials();
+  mendTransport();
   const address = parseNatsUrls(options.urls);
   let limitMs = Math.min(DIAL_TIMEOUT_MS, options.startTimeoutMs);
   try {
