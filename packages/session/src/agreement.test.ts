@@ -19,7 +19,7 @@ const FIRST_SEED = Number(process.env["AGREEMENT_SEED"] ?? Date.now() % 1_000_00
 
 const settings = {
   ...{ sessionTtlMs: 120_000, sessionsPerAccountMax: 4 },
-  ...{ flapDisplacementsMax: 2, flapWindowMs: 40_000, aliasGraceMs: 30_000 },
+  ...{ flapDisplacementsMax: 1, flapWindowMs: 60_000, aliasGraceMs: 30_000 },
 };
 
 let server: Server;
@@ -65,9 +65,9 @@ interface Pool {
 
 async function play(seed: number, seen: Set<string>): Promise<void> {
   const random = createRandom(seed);
-  const worlds = [await createRedisWorld(redis, settings), await createRedisWorld(redis, settings)];
+  const worlds = [createRedisWorld(redis, settings), createRedisWorld(redis, settings)];
   const now = worlds[0]!.now;
-  await worlds[1]!.advance(now() - worlds[1]!.now()); // one clock for all
+  worlds[1]!.advance(now() - worlds[1]!.now()); // one clock for all
   const pairs: Pair[] = worlds.map((world) => ({
     redis: world.registry,
     memory: createMemoryRegistry({ settings: world.settings, clock: { now } }),
@@ -79,7 +79,7 @@ async function play(seed: number, seen: Set<string>): Promise<void> {
     if (random.chance(0.2)) {
       const ms = random.pick([1, 50, 700, 3000, 9999, 10_000, 15_000, 30_000, 45_000, 100_000]);
       trail.push(`advance ${ms}`);
-      for (const world of worlds) await world.advance(ms);
+      for (const world of worlds) world.advance(ms);
     }
     const pair = random.chance(0.85) ? pairs[0]! : pairs[1]!;
     const call = choose(random, pool, step);

@@ -10,11 +10,13 @@ local function recent_flaps(account, now)
 end
 
 -- Who must go so that a session of this login's age gets a place: the newest logins stay. [D33]
--- `others`: the seated ones, the oldest login first. 'over': newer logins hold all the places.
-local function admit(account, others, login, now)
-  local surplus = #others + 1 - account.limit
-  if surplus <= 0 then return {} end
+-- 'over': newer logins hold all the places.
+local function admit(account, seats, sid, login, now)
+  if count_seated(seats, now, sid) < account.limit then return {} end
   if account.policy == 'reject' then return nil, 'limit' end
+  local others = seated(seats, now, sid, 'login')
+  local surplus = #others + 1 - account.limit
+  if surplus <= 0 then return {} end -- one was damaged
   if others[surplus].login > login then return nil, 'over' end
   if FLAP_DISPLACEMENTS_MAX > 0 and #recent_flaps(account, now) >= FLAP_DISPLACEMENTS_MAX then
     return nil, 'flapping'
@@ -24,22 +26,19 @@ local function admit(account, others, login, now)
   return losers
 end
 
--- Lapsed seats of other sessions. One that lapsed a session's life ago is no news to anybody.
-local function lapsed_seats(seats, now, except)
-  local news, all = {}, {}
-  for sid, seat in pairs(seats) do
-    if seat.ends <= now then
-      all[#all + 1] = sid
-      if sid ~= except and seat.ends + SESSION_TTL_MS > now then news[#news + 1] = seat end
+-- Drops lapsed and damaged seats; returns those to tell of. One that lapsed a session's life ago is
+-- no news to anybody.
+local function drop_lapsed(base, seats, now, except)
+  local news = {}
+  for sid, value in pairs(seats) do
+    if not is_seated(value, now) then
+      redis.call('HDEL', base .. 'seats', sid)
+      local seat = parse_seat(sid, value)
+      local is_news = seat and seat.ends <= now and seat.ends + SESSION_TTL_MS > now
+      if is_news and sid ~= except then news[#news + 1] = seat end
     end
   end
   table.sort(news, by('gen'))
-  return news, all
-end
-
-local function drop_lapsed(base, seats, now, except)
-  local news, all = lapsed_seats(seats, now, except)
-  for _, sid in ipairs(all) do redis.call('HDEL', base .. 'seats', sid) end
   return news
 end
 
@@ -53,10 +52,9 @@ end
 -- seat decides; `s.node`, `s.conn`, `s.left` and `s.gen` still tell of its last claim.
 local function claim(base, account, seats, s, seat, is_alias, now, stamp)
   local own = seats[s.sid]
-  local has_place = own and own.ends > now
-  local others = seated(seats, now, s.sid, 'login')
+  local has_place = own and is_seated(own, now)
   local losers, refusal = {}, nil
-  if not has_place then losers, refusal = admit(account, others, s.login, now) end
+  if not has_place then losers, refusal = admit(account, seats, s.sid, s.login, now) end
   if refusal then return nil, refusal end
 
   -- A repeated call of one connection is told again whom it displaced: the first answer was lost,
@@ -79,9 +77,10 @@ local function claim(base, account, seats, s, seat, is_alias, now, stamp)
   write_account(base, account, now)
   write_seat(base, { sid = s.sid, gen = s.gen, login = s.login, ends = now + FIRST_LEASE_MS,
     proven = false, call = seat.call, node = seat.node, conn = seat.conn }, now)
-  if own then seats[s.sid] = nil end
+  seats[s.sid] = nil
+  local online = count_seated(seats, now) + 1 - #losers
   local lapsed = drop_lapsed(base, seats, now, s.sid)
   remove_losers(base, losers, now)
   rank_session(base, s.sid, s.gen, now)
-  return claimed(account, s, #others + 1 - #losers, lapsed, is_alias)
+  return claimed(account, s, online, lapsed, is_alias)
 end

@@ -26,7 +26,7 @@ for sid in pairs(sids) do
     bury(base, sid, s.gen, s.exp, 'ended', reason, now)
     ended = ended + 1
   end
-  local seat = seats[sid]
+  local seat = seat_of(seats, sid)
   if seat then
     redis.call('HDEL', base .. 'seats', sid)
     if seat.ends > now then freed[#freed + 1] = seat end

@@ -10,4 +10,4 @@ local key = base .. 'token:' .. hash
 redis.call('HSET', key, 'epoch', epoch(), 'rev', text(account.rev), 'account', name,
   'limit', limit, 'policy', policy, 'meta', meta, 'kept', text(kept))
 redis.call('PEXPIREAT', key, text(kept))
-return { kept, #seated(read_seats(base), now, '', 'gen') }
+return { kept, count_seated(read_seats(base), now) }

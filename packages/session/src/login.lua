@@ -22,13 +22,13 @@ if token.node then
   local s = read_session(base, token.sid or '', now)
   if not s or s.state ~= 'live' or s.exp <= now then return { 'token' } end
   if s.cur ~= secret then return { 'token' } end -- resumed elsewhere in the meantime
-  local own = seats[s.sid]
+  local own = seat_of(seats, s.sid)
   if own and own.ends > now then
     -- From now on only a `leave` of this call or a later one may take the seat away.
     own.call = math.max(own.call, seat.call)
     write_seat(base, own, now)
-    local others = seated(seats, now, s.sid, 'login')
-    return claimed(account, s, #others + 1, drop_lapsed(base, seats, now, s.sid), false)
+    local lapsed = drop_lapsed(base, seats, now, s.sid)
+    return claimed(account, s, count_seated(seats, now, s.sid) + 1, lapsed, false)
   end
   local answer, refusal = claim(base, account, seats, s, seat, false, now, stamp)
   if answer then return answer end

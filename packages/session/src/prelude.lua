@@ -80,25 +80,44 @@ end
 -- Seats -----------------------------------------------------------------------------------------
 
 local SEAT = '^(%d+):(%d+):(%d+):([01]):(%d+):([%w_-]+):([%w_-]+)$'
+local CLOCK_SLACK_MS = 60000 -- a lease that ends later than any could was damaged
 
 local function parse_seat(sid, value)
-  local gen, login, ends, proven, call, node, conn = string.match(value, SEAT)
-  if not gen then return nil end
+  local ends, gen, login, proven, call, node, conn = string.match(value, SEAT)
+  if not ends then return nil end
   return { sid = sid, gen = tonumber(gen), login = tonumber(login), ends = tonumber(ends),
     proven = proven == '1', call = tonumber(call), node = node, conn = conn }
 end
 
--- Every readable seat by sid, lapsed ones too: they stay until a claim drops and reports them.
+-- The seats by sid as they are stored, lapsed ones too: they stay until a claim drops and reports
+-- them. An account may have a thousand, so each is taken apart only where it matters.
 local function read_seats(base)
   local seats, flat = {}, read('HGETALL', base .. 'seats') or {}
-  for i = 1, #flat, 2 do seats[flat[i]] = parse_seat(flat[i], flat[i + 1]) end
+  for i = 1, #flat, 2 do seats[flat[i]] = flat[i + 1] end
   return seats
+end
+
+local function seat_of(seats, sid)
+  return seats[sid] and parse_seat(sid, seats[sid]) or nil
+end
+
+local function is_seated(value, now)
+  local ends = tonumber(string.match(value, '^(%d+):') or 0)
+  return ends > now and ends <= now + LEASE_MS + CLOCK_SLACK_MS
+end
+
+local function count_seated(seats, now, except)
+  local count = 0
+  for sid, value in pairs(seats) do
+    if sid ~= except and is_seated(value, now) then count = count + 1 end
+  end
+  return count
 end
 
 local function write_seat(base, seat, now)
   local key = base .. 'seats'
-  redis.call('HSET', key, seat.sid, table.concat({ text(seat.gen), text(seat.login),
-    text(seat.ends), seat.proven and '1' or '0', text(seat.call), seat.node, seat.conn }, ':'))
+  redis.call('HSET', key, seat.sid, table.concat({ text(seat.ends), text(seat.gen),
+    text(seat.login), seat.proven and '1' or '0', text(seat.call), seat.node, seat.conn }, ':'))
   redis.call('PEXPIREAT', key, text(now + SESSION_TTL_MS + LEASE_MS))
 end
 
@@ -116,8 +135,8 @@ end
 -- Seats whose lease still runs, without `except`, in the order of `field`.
 local function seated(seats, now, except, field)
   local list = {}
-  for sid, seat in pairs(seats) do
-    if sid ~= except and seat.ends > now then list[#list + 1] = seat end
+  for sid, value in pairs(seats) do
+    if sid ~= except and is_seated(value, now) then list[#list + 1] = parse_seat(sid, value) end
   end
   table.sort(list, by(field))
   return list

@@ -18,4 +18,4 @@ afterAll(async () => {
   await server.stop();
 });
 
-registryContract("createRedisRegistry", (settings) => createRedisWorld(redis, settings));
+registryContract("createRedisRegistry", async (settings) => createRedisWorld(redis, settings));

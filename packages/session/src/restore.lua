@@ -12,7 +12,7 @@ local s = read_session(base, sid, now)
 local account = read_account(base)
 local seats = read_seats(base)
 
-local own = seats[sid]
+local own = seat_of(seats, sid)
 if own and not is_seat(own, node, conn) and own.gen > gen then return 'takenOver' end
 if s and s.state ~= 'live' then return s.state end
 if s and not is_seat(s, node, conn) and s.gen >= gen then return 'takenOver' end
@@ -21,8 +21,11 @@ if account.rev >= login then return 'ended' end
 
 local has_place = own and own.ends > now
 if account.rules <= login then account.limit, account.policy, account.rules = limit, policy, login end
-local others = seated(seats, now, sid, 'gen')
-local surplus = has_place and 0 or #others + 1 - account.limit
+local others, surplus = {}, 0
+if not has_place and count_seated(seats, now, sid) >= account.limit then
+  others = seated(seats, now, sid, 'gen')
+  surplus = #others + 1 - account.limit
+end
 
 local kept = math.max(exp, now + 2 * LEASE_MS)
 if s and s.gen >= gen then
