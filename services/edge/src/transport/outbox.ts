@@ -84,9 +84,10 @@ export class Outbox {
       const room = scratch.length - length;
       const size = packet.length - from;
       if (size > gatherBytesMax || room === 0) break;
-      const part = size <= room ? packet.subarray(from) : packet.subarray(from, from + room);
-      scratch.set(part, length);
-      length += part.length;
+      const count = Math.min(size, room);
+      // A view is dearer than the copy of a small packet, and most are gathered whole.
+      scratch.set(count === packet.length ? packet : packet.subarray(from, from + count), length);
+      length += count;
       from = 0;
     }
     return scratch.subarray(0, length);
