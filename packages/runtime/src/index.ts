@@ -20,6 +20,7 @@ export {
 } from "./log.ts";
 export {
   type Build,
+  buildOf,
   type CounterCell,
   createMetrics,
   type GaugeCell,

@@ -65,6 +65,11 @@ export interface Build {
   readonly commit: string;
 }
 
+/** The commit is what the image was built from, told by whoever built it. */
+export function buildOf(version: string): Build {
+  return { version, commit: process.env["HOLDFAST_COMMIT"] ?? "unknown" };
+}
+
 /** Series of one metric. Labels come from closed sets, so reaching it is a bug. */
 const seriesMax = 1000;
 const lagPeriodMs = 100;

@@ -1,9 +1,20 @@
-/** One edge as a process: reads the configuration, chooses implementations, runs. Nothing else. */
+/**
+ * One edge as a process: reads the configuration, chooses implementations, runs. Nothing else. With
+ * --check-config the configuration is read and shown, and nothing is run.
+ */
 import assert from "node:assert/strict";
 import { connectNats, createNatsBus } from "@holdfast/cluster/nats";
-import { createLog, createMetrics, printable, runService, SettingsError } from "@holdfast/runtime";
+import {
+  buildOf,
+  createLog,
+  createMetrics,
+  printable,
+  runService,
+  SettingsError,
+} from "@holdfast/runtime";
 import { faultOf } from "@holdfast/session";
 import { connectRedis, createRedisRegistry, createRedisTurn } from "@holdfast/session/redis";
+import manifest from "../package.json";
 import { createEdgeAdmin } from "./admin.ts";
 import { readEdgeConfig } from "./config.ts";
 import { watchDependencies } from "./dependencies.ts";
@@ -14,10 +25,15 @@ import { createEchoUpstream } from "./upstream/memory.ts";
 
 function main(): void {
   const { config, values, unknown } = readEdgeConfig(process.env, { isEmbedded: false });
+  const settings = printable(edgeSettings, values);
+  if (process.argv.includes("--check-config")) {
+    process.stdout.write(`${JSON.stringify({ settings, unknown }, null, 2)}\n`);
+    return;
+  }
   const log = createLog({ service: "edge", node: config.nodeId, level: config.logLevel });
-  log.info("configured", { settings: printable(edgeSettings, values) });
+  log.info("configured", { settings });
   if (unknown.length > 0) log.warn("settings_unknown", { names: unknown });
-  const metrics = createMetrics();
+  const metrics = createMetrics({ build: buildOf(manifest.version) });
   const counts = createEdgeMetrics(metrics);
   const admin = createEdgeAdmin(config, metrics);
   const { redisUrl, natsUrl } = config;

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { hostname } from "node:os";
 import { connectNats, createNatsBus } from "@holdfast/cluster/nats";
 import {
+  buildOf,
   createLog,
   createMetrics,
   type Log,
@@ -16,6 +17,7 @@ import {
   systemClock,
 } from "@holdfast/runtime";
 import { connectRedis, createRedisRegistry } from "@holdfast/session/redis";
+import manifest from "../package.json";
 import { readTokenConfig, type TokenConfig, tokenSettings } from "./config.ts";
 import { type Directory, DirectoryError } from "./directory.ts";
 import { type DirectoryFile, openDirectory } from "./directory-file.ts";
@@ -107,7 +109,7 @@ function createParts(options: {
         ...options,
         registry: createRedisRegistry({ redis, prefix: config.TOKEN_REDIS_PREFIX }),
         bus: createNatsBus({ connection: nats, onFault: onNatsFault }),
-        metrics: createMetrics(),
+        metrics: createMetrics({ build: buildOf(manifest.version) }),
         clock: systemClock,
         isStoreUp: redis.isUp,
       });
