@@ -86,8 +86,8 @@ describe("NatsLink", () => {
   });
 
   // Goal: dials given up while the server stood still do not come back to haunt the link (see
-  // nats-transport.ts). How: let several time out, wake the server, let it give up whoever stays silent,
-  // and count connections and copies.
+  // nats-transport.ts). How: let several time out, wake the server, let it give up whoever stays
+  // silent, and count copies and changes of status.
   test("link is alone and hears everything once after a long stop", async () => {
     await using server = await startNats({ config: 'ping_interval: "300ms"\nping_max: 1' });
     await using node = await openLink(server.url, { pingIntervalMs: 200, startTimeoutMs: 300 });

@@ -1,14 +1,14 @@
 /**
  * Mends two things in the sockets of nats 2.29.3, both about a server that stands still.
  *
- * A dial that times out leaves its socket open. The server wakes, greets it, and minutes later hangs
- * up on it; the library takes that for the loss of the connection it has by then, and opens another
- * beside it: from then on every message arrives twice. Measured after a stop of 9 s: five forgotten
- * connections beside the real one. The later library (`@nats-io/transport-node`) has had checks
- * against it since nats-io/nats.js#76.
+ * A dial that times out leaves its socket open. The server wakes, greets it, and minutes later
+ * hangs up on it; the library takes that for the loss of the connection it has by then, and opens
+ * another beside it: from then on every message arrives twice. Measured after a stop of 9 s: five
+ * forgotten connections beside the real one. The later library (`@nats-io/transport-node`) has had
+ * checks against it since nats-io/nats.js#76.
  *
- * A connection found dead is closed only after what was written has left. With more written than the
- * kernel holds that is never, and the library waits until the server wakes.
+ * A connection found dead is closed only after what was written has left. With more written than
+ * the kernel holds that is never, and the library waits until the server wakes.
  */
 import { NodeTransport } from "nats/lib/src/node_transport.js";
 
