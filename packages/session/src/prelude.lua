@@ -26,7 +26,7 @@ local function integer(value)
   return 0
 end
 
--- Any read: nil for a key of the wrong type, which is removed.
+-- Any read: nil for a key of the wrong type, which is removed. No key is written before it was read.
 local function read(command, key, ...)
   local reply = redis.pcall(command, key, ...)
   if type(reply) == 'table' and reply.err then
@@ -187,6 +187,7 @@ end
 
 -- The account's sessions, the first to go first.
 local function rank_session(base, sid, rank, now)
+  read('ZCARD', base .. 'sessions')
   redis.call('ZADD', base .. 'sessions', text(rank), sid)
   redis.call('PEXPIREAT', base .. 'sessions', text(now + ACCOUNT_KEPT_MS))
 end

@@ -146,7 +146,7 @@ function backoffMs(attempt: number): number {
   return Math.min(BACKOFF_MS_MAX, 25 * 2 ** Math.min(attempt, 10)) * (0.5 + Math.random() / 2);
 }
 
-/** Connects, again and again within a bound; a refused password is final. */
+/** Connects, again and again within a bound; a refused password or certificate is final. */
 async function ready(
   client: Redis | Cluster,
   timeoutMs: number,
@@ -171,7 +171,7 @@ async function ready(
 }
 
 function isFinal(error: unknown): boolean {
-  return /WRONGPASS|NOAUTH|NOPERM|without any password/.test(reason(error));
+  return /WRONGPASS|NOAUTH|NOPERM|without any password|certificate/i.test(reason(error));
 }
 
 async function checkVersions(client: Redis | Cluster): Promise<void> {
