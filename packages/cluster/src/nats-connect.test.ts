@@ -40,12 +40,23 @@ describe("connectNats", () => {
     );
   });
 
-  test("server that is not there is told at once", async () => {
+  test("server that is not there is told at the deadline", async () => {
     const port = await freePort();
 
-    const refused = openLink(`nats://edge:hunter2@127.0.0.1:${port}`);
+    const refused = openLink(`nats://edge:hunter2@127.0.0.1:${port}`, { startTimeoutMs: 500 });
 
     expect(await failure(refused)).toMatch(oneLine(port, "connection refused"));
+  });
+
+  test("server that comes up a little later is waited for", async () => {
+    const port = await freePort();
+    const linking = openLink(`nats://127.0.0.1:${port}`);
+    await Bun.sleep(300); // the first dial has been refused by now
+
+    await using _server = await startNats({ port });
+    await using node = await linking;
+
+    expect(await node.link.ping(1000)).toBe(true);
   });
 
   test("servers that say nothing are given up at the deadline", async () => {

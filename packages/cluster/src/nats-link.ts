@@ -68,35 +68,64 @@ export interface NatsLink {
 }
 
 const DIAL_TIMEOUT_MS = 2_000;
+const DIAL_PAUSE_MS = 200;
 const PING_INTERVAL_MS = 2_000; // with two unanswered, a server that hangs is left within 6.3 s
 const UNCONFIRMED_BYTES_MAX = 4 * 1024 * 1024;
 const MOVE_DELAY_MS_MAX = 500;
 const CLOSE_TIMEOUT_MS = 5_000;
 const PAYLOAD_BYTES_MAX = 1024 * 1024; // the server's default, until it has told its own
 
-/** Rejects within `startTimeoutMs` with one line that says why. */
+/**
+ * Dials again and again while nobody answers: NATS may be starting, too. Rejects within
+ * `startTimeoutMs` with one line that says why, and at once when asking again cannot help.
+ */
 export async function connectNats(options: NatsLinkOptions): Promise<NatsLink> {
   mendTransport();
   const address = parseNatsUrls(options.urls);
-  let limitMs = Math.min(DIAL_TIMEOUT_MS, options.startTimeoutMs);
-  try {
-    const dialing = connect(clientOptions(options, address, limitMs));
-    const client = await withDeadline(dialing, options.startTimeoutMs);
-    if (client) return createLink(client, address, options);
-    dialing.then(
-      (late) => late.close(),
-      () => {}, // it failed as well
-    );
-    limitMs = options.startTimeoutMs;
-    throw NatsError.errorForCode(ErrorCode.Timeout);
-  } catch (error) {
-    // With TLS 1.3 a server that wants a certificate hangs up only after the handshake.
-    const hasNoCertificate = (options.tls || address.isTls) && !options.tls?.certFile;
-    const hint = hasNoCertificate ? "; it may want a client certificate" : "";
-    const reason = explain(error, { timeoutMs: limitMs, hint });
-    const where = address.servers.join(", ");
-    throw new Error(`Cannot connect to NATS at ${where}: ${reason}`, { cause: error });
+  const untilMs = performance.now() + options.startTimeoutMs;
+  for (;;) {
+    const leftMs = untilMs - performance.now();
+    try {
+      return createLink(await dial(options, address, leftMs), address, options);
+    } catch (error) {
+      if (mayAnswerLater(error) && performance.now() + DIAL_PAUSE_MS < untilMs) {
+        await Bun.sleep(DIAL_PAUSE_MS);
+        continue;
+      }
+      throw failure(error, options, address);
+    }
   }
+}
+
+async function dial(
+  options: NatsLinkOptions,
+  address: NatsAddress,
+  leftMs: number,
+): Promise<NatsConnection> {
+  const dialing = connect(clientOptions(options, address, Math.min(DIAL_TIMEOUT_MS, leftMs)));
+  const client = await withDeadline(dialing, leftMs);
+  if (client) return client;
+  dialing.then(
+    (late) => late.close(),
+    () => {}, // it failed as well
+  );
+  throw NatsError.errorForCode(ErrorCode.Timeout);
+}
+
+function mayAnswerLater(error: unknown): boolean {
+  if (!(error instanceof NatsError)) return false;
+  return silences.some((code) => code === error.code);
+}
+
+const silences = [ErrorCode.ConnectionRefused, ErrorCode.Timeout, ErrorCode.ConnectionTimeout];
+
+function failure(error: unknown, options: NatsLinkOptions, address: NatsAddress): Error {
+  // With TLS 1.3 a server that wants a certificate hangs up only after the handshake.
+  const hasNoCertificate = (options.tls || address.isTls) && !options.tls?.certFile;
+  const hint = hasNoCertificate ? "; it may want a client certificate" : "";
+  const reason = explain(error, { timeoutMs: options.startTimeoutMs, hint });
+  const where = address.servers.join(", ");
+  return new Error(`Cannot connect to NATS at ${where}: ${reason}`, { cause: error });
 }
 
 function clientOptions(

@@ -1,4 +1,4 @@
-/** Drains of edge processes on real Redis and NATS: by signal, by an operator, one after another. */
+/** Drains of edge processes on real Redis and NATS: by signal, by an operator, one by one. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { HttpUpgradeError, openWire } from "@holdfast/client/wire";
 import { metric, present, startTestCluster, type TestCluster, until } from "../support.ts";
