@@ -75,7 +75,7 @@ export function isSecret(text: string): boolean {
  * The sid and secret that a connection gives to the session it opens or resumes. The same
  * connection with the same credential always gives the same ones: a call that is repeated because
  * its answer was lost finds itself, although only hashes are stored, and nothing is remembered per
- * connection. `nodeKey` is 32 random bytes that live and die with the process, as connection ids do.
+ * connection. `nodeKey` is 32 random bytes that live and die with the process, as its connections.
  */
 export function deriveCredential(
   nodeKey: Uint8Array,

@@ -26,7 +26,8 @@ local function integer(value)
   return 0
 end
 
--- Any read: nil for a key of the wrong type, which is removed. No key is written before it was read.
+-- Any read: nil for a key of the wrong type, which is removed. Nothing is written before it was
+-- read.
 local function read(command, key, ...)
   local reply = redis.pcall(command, key, ...)
   if type(reply) == 'table' and reply.err then

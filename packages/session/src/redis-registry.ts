@@ -31,7 +31,7 @@ export interface ScriptRunner {
   readonly isCluster: boolean;
   /** Rejects within a second. The script may run all the same, and later. */
   run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown>;
-  /** At once, behind what was sent before on the same connection; nothing is known of the outcome. */
+  /** At once, behind what was sent before on the same connection; nobody hears what came of it. */
   sendBehind(script: Script, keys: readonly string[], args: readonly string[]): void;
 }
 

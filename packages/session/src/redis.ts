@@ -129,7 +129,7 @@ function clusterOptions(place: RedisPlace, common: NodeOptions) {
   return {
     ...{ redisOptions, lazyConnect: true, enableOfflineQueue: false },
     ...{ clusterRetryStrategy: backoffMs, slotsRefreshTimeout: 1_000, slotsRefreshInterval: 5_000 },
-    // At most half a second of waiting for a slot, so that a call is not sent after it was given up.
+    // At most half a second of waiting for a slot: no call is sent after it was given up.
     maxRedirections: 5,
     // A certificate names hosts, so their names must not be replaced by addresses.
     ...(place.isTls

@@ -20,7 +20,9 @@ if s and not is_seat(s, node, conn) and s.gen >= gen then return 'takenOver' end
 if account.rev >= login then return 'ended' end
 
 local has_place = own and own.ends > now
-if account.rules <= login then account.limit, account.policy, account.rules = limit, policy, login end
+if account.rules <= login then
+  account.limit, account.policy, account.rules = limit, policy, login
+end
 local others, surplus = {}, 0
 if not has_place and count_seated(seats, now, sid) >= account.limit then
   others = seated(seats, now, sid, 'gen')

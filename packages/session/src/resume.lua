@@ -25,8 +25,10 @@ if client ~= '' then s.client = client end
 
 local is_repeated = is_seat(s, node, conn)
 local account = read_account(base)
-local answer, refusal = claim(base, account, read_seats(base), s,
-  { node = node, conn = conn, call = integer(call) }, not is_current and not is_repeated, now, stamp)
+local seat = { node = node, conn = conn, call = integer(call) }
+local is_suspect = not is_current and not is_repeated
+local answer, refusal =
+  claim(base, account, read_seats(base), s, seat, is_suspect, now, stamp)
 if answer then return answer end
 if refusal ~= 'over' then return { refusal } end
 -- Newer logins hold all the places: this session is over, and stays so when one gets free. [D35]
