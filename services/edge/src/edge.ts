@@ -153,7 +153,9 @@ export function createEdge(options: EdgeOptions): Edge {
   /** The last bytes of the last connections are on their way. */
   async function lingered(): Promise<void> {
     const untilMs = clock.monotonic() + config.closeLingerMs + 2 * sweepIntervalMs;
-    while (node.hub.sockets > 0 && clock.monotonic() < untilMs) await clock.sleep(10);
+    const isBusy = () =>
+      node.hub.sockets > 0 || transports.tcp.isLingering() || transports.ws.isLingering();
+    while (isBusy() && clock.monotonic() < untilMs) await clock.sleep(10);
   }
 
   async function stop(): Promise<void> {

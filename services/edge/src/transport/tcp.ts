@@ -162,6 +162,7 @@ export function createTcpTransport<P>(options: TcpOptions<P>): Transport {
         if (nowMs >= connection.lingerUntilMs) connection.abort();
       }
     },
+    isLingering: () => shared.lingering.size > 0,
     async stop() {
       suspend();
       for (const connection of open) connection.abort();

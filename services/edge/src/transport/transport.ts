@@ -66,6 +66,8 @@ export interface Transport {
   suspend(): void;
   /** Destroys connections that have lingered long enough. Called by the node's sweep. */
   sweep(nowMs: number): void;
+  /** True while a Close may still be on its way to somebody: `stop` would cut it off. [§10] */
+  isLingering(): boolean;
   /** Destroys what is left and closes the port. */
   stop(): Promise<void>;
 }

@@ -36,6 +36,11 @@ interface Shared<P> {
   readonly options: WsOptions<P>;
   dirty: WsConnection<P>[];
   readonly lingering: Set<WsConnection<P>>;
+  /**
+   * Until when the last close frame may be on its way. The library reports the end at once, and
+   * keeps the socket for itself: it reads and discards until the peer leaves, or for some seconds.
+   */
+  departingUntilMs: number;
 }
 
 /** Waits in `ws.data` from the upgrade until the socket is open, then the connection does. */
@@ -143,6 +148,7 @@ class WsConnection<P> implements Connection {
     if (farewell === null || this.isClosed) return;
     if (farewell.frame !== null) {
       this.farewell = null;
+      this.shared.departingUntilMs = this.lingerUntilMs;
       this.socket.close(farewell.frame.code, farewell.frame.reason);
     } else if (this.socket.getBufferedAmount() === 0) {
       this.farewell = null;
@@ -217,7 +223,7 @@ function flushDirty<P>(shared: Shared<P>): void {
 }
 
 export function createWsTransport<P>(options: WsOptions<P>): Transport {
-  const shared: Shared<P> = { options, dirty: [], lingering: new Set() };
+  const shared: Shared<P> = { options, dirty: [], lingering: new Set(), departingUntilMs: 0 };
   const open = new Set<WsConnection<P>>();
   let servers: Server<{ upgrade: Upgrade | null; connection: WsConnection<P> | null }>[] = [];
   let isSuspended = false;
@@ -241,6 +247,7 @@ export function createWsTransport<P>(options: WsOptions<P>): Transport {
         if (nowMs >= connection.lingerUntilMs) connection.abort();
       }
     },
+    isLingering: () => shared.lingering.size > 0 || options.now() < shared.departingUntilMs,
     async stop() {
       isSuspended = true;
       for (const connection of open) connection.abort();
