@@ -70,6 +70,14 @@ describe("the end of a token service", () => {
 
     expect(graceSeconds(token)).toBeGreaterThanOrEqual(preStopSeconds(container) + stop + 10);
   });
+
+  test("the pod is not killed while it may wait for Redis and NATS, one after the other", () => {
+    const container = containerOf(token);
+    const wait = Number(environmentOf(manifests, container)["TOKEN_START_TIMEOUT_MS"]) / 1000;
+    const { periodSeconds = 10, failureThreshold = 3 } = container.startupProbe ?? {};
+
+    expect(periodSeconds * failureThreshold).toBeGreaterThan(2 * wait);
+  });
 });
 
 describe.each([
