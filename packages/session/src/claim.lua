@@ -50,9 +50,9 @@ end
 -- Seats `s`, in its own place if it has one, else by the rules of the account. nil and the reason
 -- when it may not, and then nothing was written. `s` is as it shall be stored, save for what the
 -- seat decides; `s.node`, `s.conn`, `s.left` and `s.gen` still tell of its last claim.
-local function claim(base, account, seats, s, seat, is_alias, now, stamp)
-  local own = seats[s.sid]
-  local has_place = own and is_seated(own, now)
+local function claim(base, account, seats, s, seat, is_alias, now, stamp, is_fresh)
+  local own = seat_of(seats, s.sid)
+  local has_place = own and own.ends > now
   local losers, refusal = {}, nil
   if not has_place then losers, refusal = admit(account, seats, s.sid, s.login, now) end
   if refusal then return nil, refusal end
@@ -73,10 +73,14 @@ local function claim(base, account, seats, s, seat, is_alias, now, stamp)
     account.flaps[#account.flaps + 1] = text(now)
   end
 
-  write_session(base, s)
+  -- A call that was given up may run after the one that repeated it.
+  local call = seat.call
+  if own and is_seat(own, seat.node, seat.conn) then call = math.max(call, own.call) end
+
+  write_session(base, s, is_fresh)
   write_account(base, account, now)
   write_seat(base, { sid = s.sid, gen = s.gen, login = s.login, ends = now + FIRST_LEASE_MS,
-    proven = false, call = seat.call, node = seat.node, conn = seat.conn }, now)
+    proven = false, call = call, node = seat.node, conn = seat.conn }, now)
   seats[s.sid] = nil
   local online = count_seated(seats, now) + 1 - #losers
   local lapsed = drop_lapsed(base, seats, now, s.sid)

@@ -7,7 +7,7 @@ local account = read_account(base)
 local kept = now + integer(ttl)
 local key = base .. 'token:' .. hash
 
-redis.call('HSET', key, 'epoch', epoch(), 'rev', text(account.rev), 'account', name,
-  'limit', limit, 'policy', policy, 'meta', meta, 'kept', text(kept))
-redis.call('PEXPIREAT', key, text(kept))
+redis.call('HSET', key, 'epoch', epoch(), 'rev', account.rev, 'account', name,
+  'limit', limit, 'policy', policy, 'meta', meta, 'kept', kept)
+redis.call('PEXPIREAT', key, kept)
 return { kept, count_seated(read_seats(base), now) }

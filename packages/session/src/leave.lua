@@ -15,8 +15,8 @@ local s = read_session(base, sid, now)
 if s then
   -- Without a seat it lives as long as its client was told; past that it is gone at once. [D23]
   local key = base .. 'session:' .. sid
-  redis.call('HSET', key, 'left', '1', 'kept', text(s.exp))
-  redis.call('PEXPIREAT', key, text(s.exp))
+  redis.call('HSET', key, 'left', '1', 'kept', s.exp)
+  redis.call('PEXPIREAT', key, s.exp)
 end
 redis.call('HDEL', base .. 'seats', sid)
 return 1

@@ -7,7 +7,8 @@
 -- * Damaged data must not lock an account out: what cannot be read counts as missing.
 -- * `kept` in a record is the time its key expires. The scripts ask `kept` and never rely on the
 --   expiry itself, so an answer does not depend on when Redis gets round to deleting.
--- * A number becomes text only through `text`: Lua's own conversion has 14 digits, too few.
+-- * A number inside a text goes through `text`: Lua's own conversion has 14 digits, too few. Redis
+--   itself turns an argument into text with all of its digits.
 
 local TOMBSTONE_RANK = 1e16 -- tombstones rank before all living sessions, the oldest first
 local ACCOUNT_KEPT_MS = math.max(SESSION_TTL_MS, TOKEN_TTL_MS_MAX) + 2 * LEASE_MS
@@ -26,8 +27,7 @@ local function integer(value)
   return 0
 end
 
--- Any read: nil for a key of the wrong type, which is removed. Nothing is written before it was
--- read.
+-- Any read: nil for a key of the wrong type, which is removed. 
 local function read(command, key, ...)
   local reply = redis.pcall(command, key, ...)
   if type(reply) == 'table' and reply.err then
@@ -67,10 +67,10 @@ end
 
 local function write_account(base, account, now)
   local key = base .. 'account'
-  redis.call('HSET', key, 'gen', text(account.gen), 'rev', text(account.rev),
-    'limit', account.limit, 'policy', account.policy, 'rules', text(account.rules),
+  redis.call('HSET', key, 'gen', account.gen, 'rev', account.rev,
+    'limit', account.limit, 'policy', account.policy, 'rules', account.rules,
     'flaps', table.concat(account.flaps, ' '))
-  redis.call('PEXPIREAT', key, text(now + ACCOUNT_KEPT_MS))
+  redis.call('PEXPIREAT', key, now + ACCOUNT_KEPT_MS)
 end
 
 -- A promoted replica may have lost the last writes, and its clock may be behind.
@@ -119,7 +119,7 @@ local function write_seat(base, seat, now)
   local key = base .. 'seats'
   redis.call('HSET', key, seat.sid, table.concat({ text(seat.ends), text(seat.gen),
     text(seat.login), seat.proven and '1' or '0', text(seat.call), seat.node, seat.conn }, ':'))
-  redis.call('PEXPIREAT', key, text(now + SESSION_TTL_MS + LEASE_MS))
+  redis.call('PEXPIREAT', key, now + SESSION_TTL_MS + LEASE_MS)
 end
 
 local function is_seat(of, node, conn)
@@ -176,28 +176,34 @@ local function read_session(base, sid, now)
   return s
 end
 
-local function write_session(base, s)
+-- What is left out of the short form is what a fresh session has there anyway.
+local function write_session(base, s, is_fresh)
   local key = base .. 'session:' .. s.sid
-  redis.call('HSET', key, 'state', s.state, 'reason', s.reason or '', 'account', s.account,
-    'meta', s.meta, 'client', s.client, 'cur', s.cur, 'prev', s.prev, 'prevexp', text(s.prevexp),
-    'proven', text(s.proven), 'gen', text(s.gen), 'login', text(s.login), 'exp', text(s.exp),
-    'kept', text(s.kept), 'node', s.node, 'conn', s.conn, 'left', s.left and '1' or '0',
-    'lost', s.lost, 'over', s.over)
-  redis.call('PEXPIREAT', key, text(s.kept))
+  redis.call('HSET', key, 'state', s.state, 'account', s.account, 'meta', s.meta,
+    'client', s.client, 'cur', s.cur, 'gen', s.gen, 'login', s.login, 'exp', s.exp, 'kept', s.kept,
+    'node', s.node, 'conn', s.conn)
+  if not is_fresh or s.lost ~= '' then
+    redis.call('HSET', key, 'reason', s.reason or '', 'prev', s.prev, 'prevexp', s.prevexp,
+      'proven', s.proven, 'left', s.left and '1' or '0', 'lost', s.lost, 'over', s.over)
+  end
+  redis.call('PEXPIREAT', key, s.kept)
 end
 
 -- The account's sessions, the first to go first.
 local function rank_session(base, sid, rank, now)
-  read('ZCARD', base .. 'sessions')
-  redis.call('ZADD', base .. 'sessions', text(rank), sid)
-  redis.call('PEXPIREAT', base .. 'sessions', text(now + ACCOUNT_KEPT_MS))
+  local key = base .. 'sessions'
+  if type(redis.pcall('ZADD', key, rank, sid)) ~= 'number' then
+    redis.call('DEL', key) -- of a wrong type
+    redis.call('ZADD', key, rank, sid)
+  end
+  redis.call('PEXPIREAT', key, now + ACCOUNT_KEPT_MS)
 end
 
 -- The session is over. Its record stays: only a positive record closes a connection, and the node
 -- that has it must have the time to ask, even if the session's own time is over already.
 local function bury(base, sid, gen, exp, state, reason, now)
   local key = base .. 'session:' .. sid
-  local kept = text(math.max(exp, now + 2 * LEASE_MS))
+  local kept = math.max(exp, now + 2 * LEASE_MS)
   redis.call('HSET', key, 'state', state, 'reason', reason, 'left', '1', 'kept', kept)
   redis.call('PEXPIREAT', key, kept)
   redis.call('HDEL', base .. 'seats', sid)

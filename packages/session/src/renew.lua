@@ -12,16 +12,16 @@ local function keep(base, sid, exp)
   if integer(exp) >= kept then return end
   local s = read_session(base, sid, now)
   if not s or s.kept >= kept then return end
-  redis.call('HSET', base .. 'session:' .. sid, 'kept', text(kept))
-  redis.call('PEXPIREAT', base .. 'session:' .. sid, text(kept))
-  redis.call('PEXPIREAT', base .. 'account', text(now + ACCOUNT_KEPT_MS))
-  redis.call('PEXPIREAT', base .. 'sessions', text(now + ACCOUNT_KEPT_MS))
+  redis.call('HSET', base .. 'session:' .. sid, 'kept', kept)
+  redis.call('PEXPIREAT', base .. 'session:' .. sid, kept)
+  redis.call('PEXPIREAT', base .. 'account', now + ACCOUNT_KEPT_MS)
+  redis.call('PEXPIREAT', base .. 'sessions', now + ACCOUNT_KEPT_MS)
 end
 
 local function prove(base, sid)
   local s = read_session(base, sid, now)
   if s and s.proven == 0 then
-    redis.call('HSET', base .. 'session:' .. sid, 'proven', text(now))
+    redis.call('HSET', base .. 'session:' .. sid, 'proven', now)
   end
 end
 
