@@ -71,7 +71,7 @@ async function startEdge(
   for (const part of service.parts) await part.start();
   const { edge, adminPort } = service;
   return {
-    node: edge.id,
+    node: name,
     tcp: `tcp://127.0.0.1:${edge.tcpPort}`,
     ws: `ws://127.0.0.1:${edge.wsPort}`,
     admin: `http://127.0.0.1:${adminPort}`,

@@ -88,6 +88,12 @@ function connectionMetrics(metrics: Metrics) {
     help: "Connections closed because they did not read what was sent to them",
     labels: ["transport"],
   });
+  const handshake = metrics.histogram({
+    name: "holdfast_handshake_duration_seconds",
+    help: "From the accepted connection to its handshake (protocol) and to its login (auth)",
+    buckets: [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    labels: ["transport", "phase"],
+  });
   for (const transport of transports) opened.labels({ transport });
   const lives = byTransport((transport) => duration.labels({ transport }));
   const opens = byTransport((transport) => opened.labels({ transport }));
@@ -102,6 +108,8 @@ function connectionMetrics(metrics: Metrics) {
     },
     lived: (transport: TransportName, lifeMs: number) => lives[transport].observe(lifeMs / 1000),
     slowConsumer: (transport: TransportName) => slows[transport].inc(),
+    entered: (transport: TransportName, phase: "protocol" | "auth", ms: number) =>
+      handshake.labels({ transport, phase }).observe(ms / 1000),
   };
 }
 
@@ -264,7 +272,15 @@ function faultMetrics(metrics: Metrics) {
     help: "Calls to Redis or NATS that failed",
     labels: ["dependency", "reason"],
   });
+  const duration = metrics.histogram({
+    name: "holdfast_dependency_duration_seconds",
+    help: "Calls to Redis that somebody waited for, by what they were for",
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1],
+    labels: ["dependency", "op"],
+  });
   return {
+    redisTook: (op: "redeem" | "own" | "reconcile", ms: number) =>
+      duration.labels({ dependency: "redis", op }).observe(ms / 1000),
     exception: (where: "packet" | "timer" | "redis" | "nats" | "http") =>
       exceptions.labels({ where }).inc(),
     redisFailed: (reason: StoreFault) => dependency.labels({ dependency: "redis", reason }).inc(),

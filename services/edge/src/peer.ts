@@ -126,7 +126,9 @@ export function agree(peer: Peer, handshake: Handshake): void {
     peer.decoder = new Decoder(handshake.version, node.limits.login);
   }
   move(peer, loginPhase);
-  peer.deadlineMs = node.clock.monotonic() + node.config.authTimeoutMs;
+  const now = node.clock.monotonic();
+  node.metrics.entered(peer.connection.transport, "protocol", now - peer.openedMs);
+  peer.deadlineMs = now + node.config.authTimeoutMs;
   peer.deadlineEnding = "authTimeout";
 }
 
@@ -144,6 +146,7 @@ export function enter(peer: Peer, session: Session): boolean {
   move(peer, { at: "open", held: { session, seat: peer.seat, proven: false } });
   peer.decoder?.setLimits(peer.node.limits.open);
   peer.lastSeenMs = peer.node.clock.monotonic();
+  peer.node.metrics.entered(peer.connection.transport, "auth", peer.lastSeenMs - peer.openedMs);
   return true;
 }
 

@@ -77,7 +77,9 @@ export function createSeats(nodeOf: () => EdgeNode): Seats {
     }
     if (isWhole) {
       renewedAtMs = node.clock.now();
-      node.metrics.renewed(node.clock.monotonic() - startedMs);
+      const tookMs = node.clock.monotonic() - startedMs;
+      node.metrics.renewed(tookMs);
+      node.metrics.redisTook("reconcile", tookMs);
     }
   }
 

@@ -60,6 +60,8 @@ export async function logIn(peer: Peer, request: Request): Promise<void> {
     failed(attempt, error);
     return;
   }
+  const tookMs = node.clock.monotonic() - attempt.startedMs;
+  node.metrics.redisTook(kind === "auth" ? "redeem" : "own", tookMs);
   if (typeof claim === "string") refused(attempt, claim);
   else admitted(attempt, claim);
 }
