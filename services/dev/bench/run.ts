@@ -4,6 +4,7 @@ import { join } from "node:path";
 const root = join(import.meta.dir, "../../..");
 const benchmarks: Readonly<Record<string, readonly [path: string, measures: string]>> = {
   takeover: ["services/dev/bench/takeover.ts", "newer login answered -> older socket closed"],
+  packets: ["services/dev/bench/packets.ts", "heartbeats and requests through one edge"],
   codec: ["packages/protocol/bench/codec.ts", "packets and bytes, ns each"],
   registry: ["packages/session/bench/registry.ts", "logins and renewals on Redis"],
   hop: ["packages/cluster/bench/hop.ts", "one message over NATS, one way"],

@@ -1,0 +1,80 @@
+/**
+ * What the benchmarks of an edge run on: one edge as in production (a process, real Redis and
+ * NATS), and the bare server beside it, both pinned to core 0; everything else is on core 1.
+ */
+import { join } from "node:path";
+import { connectRedis, createRedisRegistry } from "@holdfast/session/redis";
+import { startProcesses } from "../src/processes.ts";
+import { pin } from "./gauge.ts";
+
+export interface Place {
+  readonly pid: number;
+  readonly tcpPort: number;
+  readonly wsPort: number;
+}
+
+export interface Stage {
+  readonly edge: Place;
+  readonly edgeAdmin: string; // http://127.0.0.1:PORT
+  readonly bare: Place;
+  /** Tokens of as many accounts that nobody else has. */
+  issue(count: number): Promise<readonly string[]>;
+  stop(): Promise<void>;
+}
+
+export async function openStage(): Promise<Stage> {
+  pin(process.pid, 1);
+  const cluster = await startProcesses({
+    edges: 1,
+    log: "ignore",
+    settings: {
+      EDGE_LOG_LEVEL: "error",
+      EDGE_UNAUTHENTICATED_MAX: "16000", // a storm is to be measured, not refused
+      EDGE_AUTH_TIMEOUT_MS: "60000",
+      EDGE_HEARTBEAT_INTERVAL_MS: process.env["BENCH_HEARTBEAT_MS"] ?? "30000",
+      BUN_OPTIONS: `--preload ${join(import.meta.dir, "collect.ts")}`,
+    },
+  });
+  const [described] = cluster.description.edges;
+  if (described === undefined) throw new Error("Cannot measure without an edge");
+  const redis = await connectRedis({ url: cluster.redis.url });
+  const registry = createRedisRegistry({ redis });
+  const bare = await startBare();
+  pin(described.pid, 0);
+  let accounts = 0;
+
+  return {
+    edge: {
+      pid: described.pid,
+      tcpPort: Number(new URL(described.tcp).port),
+      wsPort: Number(new URL(described.ws).port),
+    },
+    edgeAdmin: described.admin,
+    bare: bare.place,
+    issue: (count) => Promise.all(Array.from({ length: count }, issueOne)),
+    async stop() {
+      bare.process.kill();
+      await bare.process.exited;
+      await redis.close();
+      await cluster.stop();
+    },
+  };
+
+  async function issueOne(): Promise<string> {
+    const account = `bench-${++accounts}`;
+    const identity = { account, seatsMax: 1, policy: "displace", metadata: {} } as const;
+    return (await registry.issue(identity, 600_000)).token;
+  }
+}
+
+async function startBare() {
+  const script = join(import.meta.dir, "bare.ts");
+  const command = ["setpriv", "--pdeathsig", "KILL", process.execPath, script];
+  const child = Bun.spawn(command, { stdio: ["ignore", "pipe", "inherit"] });
+  for await (const line of child.stdout) {
+    const ports = JSON.parse(new TextDecoder().decode(line));
+    pin(child.pid, 0);
+    return { process: child, place: { pid: child.pid, tcpPort: ports.tcp, wsPort: ports.ws } };
+  }
+  throw new Error("Cannot start the bare server: it ended at once");
+}
