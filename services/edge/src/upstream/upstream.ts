@@ -26,6 +26,30 @@ export interface UpstreamReply {
   readonly status: number; // 0 to 255
   readonly body: Uint8Array;
   readonly metadata?: Metadata;
+  /** Topics the asking connection joins and leaves, before the response is written. */
+  readonly join?: readonly string[];
+  readonly leave?: readonly string[];
+}
+
+/** Where a request of this command goes, by listener and platform. Its name is a metric's label. */
+export interface Route {
+  readonly name: string; // from the configuration, never from the wire
+}
+
+/**
+ * unavailable: nobody listens on the route just now. unfit: what came back is no answer, or more
+ * than can be carried. too-large: the request does not fit what carries it.
+ */
+export type UpstreamFault = "unavailable" | "unfit" | "too-large" | "timeout";
+
+export class UpstreamError extends Error {
+  readonly fault: UpstreamFault;
+
+  constructor(fault: UpstreamFault, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "UpstreamError";
+    this.fault = fault;
+  }
 }
 
 export interface Upstream {
