@@ -4,14 +4,15 @@
  */
 import type { Socket, SocketHandler, TCPSocketListener } from "bun";
 import { Outbox } from "./outbox.ts";
-import type {
-  Connection,
-  ConnectionEvents,
-  Farewell,
-  Gate,
-  OutboundBudget,
-  Transport,
-  TransportFaults,
+import {
+  type Connection,
+  type ConnectionEvents,
+  type Farewell,
+  type Gate,
+  isNodeFull,
+  type OutboundBudget,
+  type Transport,
+  type TransportFaults,
 } from "./transport.ts";
 
 export interface TcpOptions<P> {
@@ -70,6 +71,12 @@ class TcpConnection<P> implements Connection {
       this.flush();
       if (!this.outbox.add(packet)) return false;
     }
+    const { budget } = this.shared.options;
+    if (isNodeFull(budget)) {
+      // The first packet of a connection is always let in; in a full node it must leave at once.
+      this.flush();
+      if (this.pendingBytes > 0 && isNodeFull(budget)) return false;
+    }
     this.markDirty();
     return true;
   }
@@ -92,7 +99,8 @@ class TcpConnection<P> implements Connection {
     this.lingerUntilMs = this.shared.options.now() + this.shared.options.closeLingerMs;
     this.shared.lingering.add(this);
     this.socket.resume(); // a paused socket would never see the peer's FIN
-    this.flush();
+    if (farewell.discard && isNodeFull(this.shared.options.budget)) this.abort();
+    else this.flush();
   }
 
   abort(): void {

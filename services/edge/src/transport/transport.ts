@@ -24,8 +24,8 @@ export interface Connection {
   readonly pendingBytes: number;
   /**
    * Queues one packet; it is written with the others of this turn of the event loop, in order.
-   * False: it did not fit the connection's or the node's bound and was not queued. The caller
-   * MUST end the connection. [I6]
+   * False: it did not fit the connection's or the node's bound. Part of it may be on the wire, so
+   * the caller MUST end the connection, and discard. [I6]
    */
   send(packet: Uint8Array): boolean;
   /** WebSocket: a ping frame. TCP has none; the caller sends a heartbeat request instead. */
@@ -79,6 +79,11 @@ export interface OutboundBudget {
   readonly connectionPacketsMax: number;
   readonly nodeBytesMax: number;
   nodeBytes: number;
+}
+
+/** More waits than the node may hold: who does not read is not even told why it is ended. */
+export function isNodeFull(budget: OutboundBudget): boolean {
+  return budget.nodeBytes > budget.nodeBytesMax;
 }
 
 /** Reported by a transport; the edge counts them. */

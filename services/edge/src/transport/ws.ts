@@ -6,14 +6,15 @@
 import { decodeQueryHandshake, type Handshake, ProtocolError } from "@holdfast/protocol";
 import type { Server, ServerWebSocket } from "bun";
 import { claimPort } from "./tcp.ts";
-import type {
-  Connection,
-  ConnectionEvents,
-  Farewell,
-  Gate,
-  OutboundBudget,
-  Transport,
-  TransportFaults,
+import {
+  type Connection,
+  type ConnectionEvents,
+  type Farewell,
+  type Gate,
+  isNodeFull,
+  type OutboundBudget,
+  type Transport,
+  type TransportFaults,
 } from "./transport.ts";
 
 export interface WsOptions<P> {
@@ -86,7 +87,13 @@ class WsConnection<P> implements Connection {
     }
     this.queue.push(packet);
     this.queuedBytes += packet.length;
-    this.shared.options.budget.nodeBytes += packet.length;
+    const { budget } = this.shared.options;
+    budget.nodeBytes += packet.length;
+    if (isNodeFull(budget)) {
+      // The first packet of a connection is always let in; in a full node it must leave at once.
+      this.flush();
+      if (this.pendingBytes > 0 && isNodeFull(budget)) return false;
+    }
     this.markDirty();
     return true;
   }
@@ -111,8 +118,8 @@ class WsConnection<P> implements Connection {
     }
     this.lingerUntilMs = this.shared.options.now() + this.shared.options.closeLingerMs;
     this.shared.lingering.add(this);
-    this.flush();
-    if (farewell.discard) this.finish(); // a peer that does not read would never drain
+    if (farewell.discard && isNodeFull(this.shared.options.budget)) this.abort();
+    else this.flush();
   }
 
   abort(): void {
@@ -146,14 +153,15 @@ class WsConnection<P> implements Connection {
   private finish(): void {
     const { farewell } = this;
     if (farewell === null || this.isClosed) return;
-    if (farewell.frame !== null) {
-      this.farewell = null;
-      this.shared.departingUntilMs = this.lingerUntilMs;
-      this.socket.close(farewell.frame.code, farewell.frame.reason);
-    } else if (this.socket.getBufferedAmount() === 0) {
-      this.farewell = null;
-      this.socket.terminate(); // it would drop what is queued, so only now
+    // From its close() on, the library keeps what it holds out of our sight; terminate() drops it.
+    if (this.socket.getBufferedAmount() > 0) return; // `drained` comes back here, or `sweep` aborts
+    this.farewell = null;
+    if (farewell.frame === null) {
+      this.socket.terminate();
+      return;
     }
+    this.shared.departingUntilMs = this.lingerUntilMs;
+    this.socket.close(farewell.frame.code, farewell.frame.reason);
   }
 
   private fits(packet: Uint8Array): boolean {

@@ -49,3 +49,14 @@ export async function until(
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }
+
+/** False as soon as the value changes within the time. */
+export async function staysFor(ms: number, read: () => Promise<number>): Promise<boolean> {
+  const first = await read();
+  const endMs = performance.now() + ms;
+  while (performance.now() < endMs) {
+    if ((await read()) !== first) return false;
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  return true;
+}
