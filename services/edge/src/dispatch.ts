@@ -103,6 +103,8 @@ function drainDecoder(peer: Peer): void {
       if (decoder.isHeldByLimit) peer.connection.pause();
       return;
     }
+    // It has left the decoder: whoever takes its body counts it from here.
+    if (peer.heldBytes !== peer.waitingBytes) holdBytes(peer, peer.waitingBytes);
     arrived(peer, packet);
   }
 }
@@ -250,6 +252,7 @@ function enqueue(
 function resumeInput(peer: Peer): void {
   const { waiting } = peer;
   forgetWaiting(peer);
+  holdBytes(peer, 0);
   for (const item of waiting ?? []) handleWaiting(peer, item);
   if (peer.phase.at === "closed") return;
   peer.connection.resume();

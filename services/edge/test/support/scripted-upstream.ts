@@ -1,8 +1,10 @@
 /**
  * An upstream that does what a test wants, by command: 16 echoes, 17 never answers, 18 throws, 19
  * answers when the test says so, 20 answers with as many bytes as the body's number asks for, 21
- * answers with the status in its body's first byte. Others have no route.
+ * answers with the status in its body's first byte, 22 with more than a packet can carry, 23 with a
+ * status that no byte can say. Others have no route.
  */
+import { randomBytes } from "node:crypto";
 import {
   type CommandHandler,
   createMemoryUpstream,
@@ -17,6 +19,8 @@ export const broken = 18;
 export const held = 19;
 export const sized = 20;
 export const status = 21;
+export const huge = 22;
+export const absurd = 23;
 export const unrouted = 99;
 
 export interface HeldCall {
@@ -48,6 +52,8 @@ export function createScriptedUpstream(): ScriptedUpstream {
       ],
       [held, hold],
       [sized, async ({ body }) => ({ status: 0, body: new Uint8Array(sizeIn(body)) })],
+      [huge, async () => ({ status: 0, body: randomBytes(16_777_216) })],
+      [absurd, async ({ body }) => ({ status: 300, body })],
       [status, async ({ body }) => ({ status: body[0] ?? 0, body, metadata: { answer: "yes" } })],
     ]),
   );
