@@ -32,12 +32,6 @@ async function open(args: readonly string[] = []): Promise<Lab> {
   return { server, redis, registry, faults };
 }
 
-/** Redis knows the scripts from now on: one that it does not know does not run when it wakes. */
-async function warm(registry: SessionRegistry): Promise<void> {
-  const { claim } = await login(registry, "warm");
-  await registry.resume(claim.sessionId, present(claim.sessionId));
-}
-
 async function login(registry: SessionRegistry, account: string): Promise<Client> {
   const { token } = await registry.issue(identity(account), 60_000);
   const presented = present(token);
@@ -79,7 +73,6 @@ describe("createRedisRegistry", () => {
   // leave behind it must have freed the seat; and the same connection may ask again.
   test("a login that timed out leaves no seat behind, and may be repeated", async () => {
     const { server, registry } = await open();
-    await warm(registry);
     const { token } = await registry.issue(identity("anna"), 60_000);
     const presented = present(token);
     server.signal("SIGSTOP");
@@ -97,9 +90,32 @@ describe("createRedisRegistry", () => {
     expect(again.claim.online).toBe(1);
   }, 20_000);
 
+  // So long that the connection is given up as well: what was sent on it still runs.
+  test("calls that timed out on a connection that was given up leave no seats behind", async () => {
+    const { server, registry, redis } = await open();
+    const accounts = Array.from({ length: 20 }, (_, index) => `account-${index}`);
+    const tokens = await Promise.all(
+      accounts.map(async (account) => (await registry.issue(identity(account), 60_000)).token),
+    );
+    server.signal("SIGSTOP");
+
+    const faults = await Promise.all(
+      tokens.map((token) => faultOf(registry.login(token, present(token)))),
+    );
+
+    expect(new Set(faults)).toEqual(new Set(["timeout"]));
+    await until(async () => (await faultOfIssue(registry)) === "refused");
+    server.signal("SIGCONT");
+    await until(async () => (await faultOfIssue(registry)) === null);
+    await until(redis.ping);
+    for (const account of accounts) {
+      expect((await registry.issue(identity(account), 1000)).online).toBe(0);
+    }
+    expect(await registry.login(tokens[0]!, present(tokens[0]!))).toBe("replayed"); // it did run
+  }, 20_000);
+
   test("a resume that timed out leaves the session to its client", async () => {
     const { server, registry } = await open();
-    await warm(registry);
     const a = await login(registry, "anna");
     server.signal("SIGSTOP");
 
