@@ -1,5 +1,5 @@
 /**
- * What a registry can do on this machine: `bun packages/session/bench/registry.ts`. One process asks
+ * What a registry can do here: `bun packages/session/bench/registry.ts`. One process asks
  * one Redis over loopback (and the memory registry, as control); accounts are all different, limit
  * 1. "us" is the time of one call, "redis us" what Redis itself spent on it, by its own command
  * statistics. Every number is the median of the rounds; the spread is the best minus the worst.

@@ -212,8 +212,8 @@ function toConnection(client: Redis | Cluster): RedisConnection {
       for (const script of scripts) preloaded.set(script.sha, script);
       for (const node of primariesOf(client)) load(node, scripts);
     },
-    // Short, so preloaded: a Redis that wakes reads 16 KiB of what a connection that is gone by then
-    // had sent, runs that, and drops the rest.
+    // Short, so preloaded: a Redis that wakes reads 16 KiB of a connection that is gone by then,
+    // runs what is in them, and drops the rest.
     sendBehind(script, keys, args) {
       client.call("EVALSHA", script.sha, keys.length, ...keys, ...args).catch(() => {});
     },
