@@ -100,3 +100,25 @@ export async function metric(cluster: ProcessCluster, name: string, label = ""):
     .filter((line) => new RegExp(`^${name}(\\{| )`).test(line) && line.includes(label))
     .reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
 }
+
+/** The seed of a random test, printed so that `CHAOS_SEED` can replay it. */
+export function seedOf(what: string): number {
+  const given = Number(process.env["CHAOS_SEED"]);
+  const seed = given > 0 ? given : Math.floor(Math.random() * 0x7fffffff) + 1;
+  process.stderr.write(`CHAOS_SEED=${seed} (${what})\n`);
+  return seed;
+}
+
+/** How many connections of all these accounts are open, and how many the registry tells of. */
+export async function onlineOf(
+  cluster: TestCluster,
+  links: readonly { readonly view: { readonly account: string; readonly limit: number } }[],
+): Promise<{ readonly open: number; readonly told: number }> {
+  const accounts = new Map(links.map(({ view }) => [view.account, view.limit]));
+  let told = 0;
+  for (const [account, seatsMax] of accounts) {
+    const identity = { account, seatsMax, policy: "displace", metadata: {} } as const;
+    told += (await cluster.registry.issue(identity, 1000)).online;
+  }
+  return { open: links.length, told };
+}

@@ -1,0 +1,221 @@
+/**
+ * Clients that behave as badly as real ones, drawn from a seed: they log in over each other, move
+ * between nodes, break off, stop reading. What each of them sees goes to the recorder.
+ */
+import { openWire, type Wire } from "@holdfast/client/wire";
+import {
+  Command,
+  decodeAuthResponse,
+  encodeAuthRequest,
+  encodeReconnectRequest,
+  encodeResponse,
+  type Response,
+  Status,
+} from "@holdfast/protocol";
+import type { Recorder, View } from "./recorder.ts";
+import type { TestCluster } from "./support.ts";
+
+export interface LoadOptions {
+  readonly cluster: TestCluster;
+  readonly recorder: Recorder;
+  readonly seed: number;
+  readonly players: number;
+  /** Fewer than players: several of them share one, and displace each other. */
+  readonly accounts: number;
+  readonly prefix: string;
+}
+
+export interface Load {
+  /** Stops drawing, ends what a player is about, and keeps the connections that are open. */
+  settle(): Promise<void>;
+  /** Everybody leaves. */
+  leave(): Promise<void>;
+  readonly open: readonly Link[];
+  readonly counts: Readonly<Record<string, number>>;
+  /** A credential that was refused by the store's fault, or by nobody's. */
+  readonly surprises: readonly string[];
+}
+
+/** One connection that has logged in. */
+export interface Link {
+  readonly view: View;
+  readonly wire: Wire;
+  readonly sessionId: string;
+}
+
+const answerMs = 20_000;
+const echo = 16;
+
+/** Numbers from 0 up to 1, the same for the same seed. */
+export function createDraw(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+export function startLoad(options: LoadOptions): Load {
+  const { cluster, recorder, seed } = options;
+  const links = new Set<Link>();
+  const counts: Record<string, number> = {};
+  const surprises: string[] = [];
+  let isPlaying = true;
+  const playing = Array.from({ length: options.players }, (_, index) => play(index));
+
+  return {
+    counts,
+    surprises,
+    get open() {
+      return [...links];
+    },
+    async settle() {
+      isPlaying = false;
+      await Promise.all(playing);
+    },
+    async leave() {
+      for (const link of [...links]) drop(link, "fin");
+    },
+  };
+
+  async function play(index: number): Promise<void> {
+    const draw = createDraw(seed + index * 7919);
+    const number = index % options.accounts;
+    const who = { account: `${options.prefix}-${number}`, limit: 1 + (number % 3) };
+    let link: Link | null = null;
+    let known = "";
+    while (isPlaying) {
+      if (link !== null && links.has(link)) {
+        const next: Link | null = await act(link, who, draw);
+        // A refused Reconnect leaves the old connection as it was.
+        if (next !== null) link = next;
+      } else {
+        link = await enter(who, draw() < 0.7 ? known : "", draw);
+        if (link === null) known = "";
+      }
+      if (link !== null) known = link.sessionId;
+      await Bun.sleep(draw() * 60);
+    }
+  }
+
+  async function act(link: Link, who: Who, draw: () => number): Promise<Link | null> {
+    const choice = draw();
+    if (choice < 0.45) await ask(link, 1 + Math.floor(draw() * 6), draw);
+    else if (choice < 0.6) await ask(link, 1, () => 0);
+    else if (choice < 0.7) await stall(link, draw);
+    else if (choice < 0.8) return enter(who, link.sessionId, draw);
+    else if (choice < 0.88) drop(link, "reset");
+    else if (choice < 0.95) drop(link, "fin");
+    return null;
+  }
+
+  /** A login with the session, or with a new token where that is empty. Null: refused, or ended. */
+  async function enter(who: Who, sessionId: string, draw: () => number): Promise<Link | null> {
+    const url = cluster.urls[Math.floor(draw() * cluster.urls.length)]!; // the draw is below 1
+    const kind = sessionId === "" ? "auth" : "reconnect";
+    const token = kind === "auth" ? await issue(who) : "";
+    if (kind === "auth" && token === "") return null;
+    const wire = await openWire({ url, timeoutMs: answerMs }).catch(() => null);
+    if (wire === null) {
+      count("unreachable");
+      return null;
+    }
+    const view = recorder.opened({ ...who, url, kind, token });
+    void wire.closed.then((closed) => recorder.ended(view, closed));
+    const answer = await (kind === "auth"
+      ? wire.request(Command.auth, encodeAuthRequest({ token, metadata: {} }))
+      : wire.request(Command.reconnect, encodeReconnectRequest({ sessionId, metadata: {} }))
+    ).catch(() => null);
+    return answer === null ? vanished(view, wire) : decided(view, wire, answer);
+  }
+
+  async function issue({ account, limit }: Who): Promise<string> {
+    return cluster.issue(account, limit).catch(() => {
+      count("no token");
+      return "";
+    });
+  }
+
+  function decided(view: View, wire: Wire, answer: Response): Link | null {
+    count(`${view.kind} ${answer.status}`);
+    if (answer.status !== Status.success) {
+      recorder.decided(view, answer.status, null);
+      view.isLeft = true;
+      wire.end();
+      return null;
+    }
+    const { sessionId } = decodeAuthResponse(answer.body);
+    recorder.decided(view, answer.status, sessionId);
+    const link = { view, wire, sessionId };
+    links.add(link);
+    void wire.closed.then(() => links.delete(link));
+    void listen(link);
+    return link;
+  }
+
+  /** No answer: it was displaced while its login was decided, or its node is gone. */
+  async function vanished(view: View, wire: Wire): Promise<null> {
+    const closed = await wire.waitClosed(1000).catch(() => null);
+    count(`${view.kind} unanswered`);
+    if (closed === null) surprises.push(`${view.kind} at ${view.url} got no answer and no end`);
+    wire.reset();
+    return null;
+  }
+
+  /** Answers the node's heartbeats; anything else that nobody waited for is one too many. */
+  async function listen({ view, wire }: Link): Promise<void> {
+    for (;;) {
+      const packet = await wire.next(600_000).catch(() => null);
+      if (packet === null) return;
+      if (packet.type === "response") view.surplus++;
+      else if (packet.type === "request") {
+        wire.sendBytes(encodeResponse(1, packet.command, packet.requestId, 0, packet.body));
+      }
+    }
+  }
+
+  async function ask({ view, wire }: Link, requests: number, draw: () => number): Promise<void> {
+    const asking = Array.from({ length: requests }, async () => {
+      const command = draw() < 0.3 ? Command.heartbeat : echo;
+      const body = new Uint8Array(Math.floor(draw() * 3000)).fill(7);
+      view.asked++;
+      const answer = await wire.request(command, body).catch(() => null);
+      if (answer === null) return;
+      view.answered++;
+      const isSame = answer.status === 0 && Buffer.compare(answer.body, body) === 0;
+      if (!isSame) surprises.push(`command ${command} was answered with ${answer.status}`);
+    });
+    await Promise.all(asking);
+  }
+
+  /** Stops reading for a while with answers on their way. */
+  async function stall(link: Link, draw: () => number): Promise<void> {
+    link.wire.pause();
+    const asking = ask(link, 4, draw);
+    await Bun.sleep(20 + draw() * 100);
+    link.wire.resume();
+    await asking;
+  }
+
+  function drop({ view, wire }: Link, how: "reset" | "fin"): void {
+    view.isLeft = true;
+    recorder.ended(view, null);
+    if (how === "reset") wire.reset();
+    else {
+      if (view.url.startsWith("ws:")) wire.sendClose(1000);
+      wire.end();
+    }
+    for (const link of links) if (link.wire === wire) links.delete(link);
+  }
+
+  function count(word: string): void {
+    counts[word] = (counts[word] ?? 0) + 1;
+  }
+}
+
+interface Who {
+  readonly account: string;
+  readonly limit: number;
+}
