@@ -229,13 +229,25 @@ describe("memory of Decoder", () => {
     expect(packet?.body.buffer).toBe(chunk.buffer);
   });
 
-  test("packet that is a whole chunk is read where it lies", () => {
-    const chunk = encodePush(1, 9, Uint8Array.of(1, 2, 3));
+  test("packet that is a whole chunk is read where it lies, if it is large", () => {
+    const chunk = encodePush(1, 9, new Uint8Array(1025));
     const decoder = new Decoder(1, defaultLimits);
     decoder.push(chunk);
 
     expect(decoder.next()?.body.buffer).toBe(chunk.buffer);
     expect(decoder.pendingBytes).toBe(0);
+  });
+
+  test("small body has memory of its own, and keeps no chunk alive", () => {
+    const chunk = encodePush(1, 9, new Uint8Array(1024).fill(7));
+    const decoder = new Decoder(1, defaultLimits);
+    decoder.push(chunk);
+
+    const body = decoder.next()?.body;
+    chunk.fill(0);
+
+    expect(body?.buffer.byteLength).toBe(1024);
+    expect(body?.every((byte) => byte === 7)).toBe(true);
   });
 
   test("packets in one chunk are read where they lie, and leave nothing behind", () => {

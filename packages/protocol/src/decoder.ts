@@ -2,10 +2,10 @@
  * A stream of chunks, cut anywhere, becomes whole packets. There is one decoder per connection, so
  * it is a class, and small: between packets it holds no bytes at all.
  *
- * A packet that lies whole in one chunk is read where it lies. One that does not is put together in
- * a piece, a buffer of its own that doubles as bytes arrive, up to the size of the packet: bytes
- * that come one by one cost linear time, a length that is only announced costs nothing, and no
- * large chunk is kept alive for the few bytes at its end.
+ * A packet that lies whole in one chunk is read where it lies, save that a small body is copied.
+ * One that does not is put together in a piece, a buffer of its own that doubles as bytes arrive,
+ * up to the size of the packet: bytes that come one by one cost linear time, a length that is only
+ * announced costs nothing, and no large chunk is kept alive for the few bytes at its end.
  */
 
 import assert from "node:assert/strict";

@@ -17,7 +17,7 @@ import {
   writeUint24,
   writeUint32,
 } from "./layout.ts";
-import { encodeMetadata } from "./metadata.ts";
+import { emptyMetadata, encodeMetadata } from "./metadata.ts";
 import {
   type Metadata,
   type Packet,
@@ -120,7 +120,8 @@ function begin(
   }
   checkField("command", command, 0xff);
 
-  const block = version === 1 || metadata === undefined ? noMetadata : encodeMetadata(metadata);
+  const isBare = version === 1 || metadata === undefined || metadata === emptyMetadata;
+  const block = isBare ? noMetadata : encodeMetadata(metadata);
   const headerBytes = headerSize(version, type);
   const bodyStart = headerBytes + block.length;
   const bodyEnd = bodyStart + body.length;

@@ -31,7 +31,7 @@ export class Call implements UpstreamCall, Timed {
     this.timeoutMs = timeoutMs;
     this.startedMs = peer.node.clock.monotonic();
     this.session = held.session;
-    this.body = ownBytes(request.body);
+    this.body = ownBytes(request);
   }
 
   get seat() {
@@ -143,7 +143,7 @@ function answer(call: Call, reply: UpstreamReply): void {
   const { peer, command, requestId } = call;
   const { gzipMinBytes } = peer.node.config;
   const small = reply.body.length < gzipMinBytes ? null : compressBody(reply.body, gzipMinBytes);
-  const options = reply.metadata ? { metadata: reply.metadata } : {};
+  const options = reply.metadata ? { metadata: reply.metadata } : undefined;
   try {
     if (small === null) respond(peer, command, requestId, reply.status, reply.body, options);
     else respond(peer, command, requestId, reply.status, small, { ...options, isCompressed: true });
@@ -158,7 +158,10 @@ function answer(call: Call, reply: UpstreamReply): void {
  * A body that is kept must not keep the chunk it came in: a small one is copied, one that makes
  * up most of its chunk is not.
  */
-function ownBytes(body: Uint8Array): Uint8Array {
+function ownBytes({ body, gzip }: Request): Uint8Array {
   if (body.length === 0) return nothing;
+  // At the start of its memory, where a header would be, it has been copied already; to look at
+  // its buffer would cost more than that copy.
+  if (body.byteOffset === 0 && !gzip) return body;
   return body.length * 2 < body.buffer.byteLength ? body.slice() : body;
 }

@@ -47,6 +47,7 @@ class TcpConnection<P> implements Connection {
   private readonly shared: Shared<P>;
   private readonly socket: TcpSocket<P>;
   private isDirty = false;
+  isBlocked = false;
   isEnding = false;
   isClosed = false;
   sawFin = false;
@@ -116,6 +117,7 @@ class TcpConnection<P> implements Connection {
     const { options } = this.shared;
     const written = this.outbox.flush((bytes) => this.socket.write(bytes));
     if (written > 0) options.faults.written("tcp", written);
+    this.isBlocked = this.outbox.pendingBytes > 0;
     // FIN by shutdown(): with end(), unread input would reset the connection and lose the Close.
     if (this.isEnding && this.outbox.pendingBytes === 0) this.socket.shutdown();
   }
@@ -184,9 +186,10 @@ export function createTcpTransport<P>(options: TcpOptions<P>): Transport {
 
   function listen(onPort: number): TCPSocketListener<TcpConnection<P> | null> {
     const socket: SocketHandler<TcpConnection<P> | null> = {
+      binaryType: "uint8array", // small bodies are cheaper to take out of it than of a Buffer
       open: guarded(opened),
       data: guarded(received),
-      drain: guarded((drained: TcpSocket<P>) => drained.data?.flush()),
+      drain: guarded(drained),
       end: guarded((ended: TcpSocket<P>) => {
         if (ended.data) ended.data.sawFin = true;
       }),
@@ -219,6 +222,12 @@ export function createTcpTransport<P>(options: TcpOptions<P>): Transport {
   function received(socket: TcpSocket<P>, chunk: Uint8Array): void {
     const connection = socket.data;
     if (connection && !connection.isEnding) options.events.data(connection.peer, chunk);
+  }
+
+  function drained({ data: connection }: TcpSocket<P>): void {
+    connection?.flush();
+    if (!connection || connection.isBlocked || connection.isEnding) return;
+    options.events.drained(connection.peer);
   }
 
   function closed(socket: TcpSocket<P>): void {

@@ -14,7 +14,7 @@ export async function echo(call: UpstreamCall): Promise<UpstreamReply> {
 export function createMemoryUpstream(handlers: ReadonlyMap<number, CommandHandler>): Upstream {
   return {
     hasRoute: (command) => handlers.has(command),
-    async request(call) {
+    request(call) {
       const handler = handlers.get(call.command);
       if (!handler) throw new Error(`Cannot answer command ${call.command}: there is no handler`);
       return handler(call);
