@@ -87,6 +87,8 @@ async function play(seed: number, seen: Set<string>): Promise<void> {
     const [expected, actual] = [await call.on(pair, "memory"), await call.on(pair, "redis")];
     const told = `seed ${seed}, step ${step}, after:\n${trail.slice(-25).join("\n")}`;
     expect(actual, told).toEqual(expected);
+    const account = random.pick(["anna", "bert"]);
+    expect(await pair.redis.seats(account), told).toEqual(await pair.memory.seats(account));
     note(seen, expected);
   }
 }

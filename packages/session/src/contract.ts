@@ -7,6 +7,7 @@ import { issueContract, loginContract, policyContract } from "./contract-login.t
 import { raceContract } from "./contract-races.ts";
 import { endContract, leaseContract, lossContract } from "./contract-renew.ts";
 import { aliasContract, placeContract, resumeContract } from "./contract-resume.ts";
+import { seatsContract } from "./contract-seats.ts";
 import { createWorld, type MakeSubject } from "./contract-world.ts";
 import type { RegistrySettings } from "./session.ts";
 
@@ -23,5 +24,6 @@ export function registryContract(name: string, make: MakeSubject): void {
   describe(`${name}: leases`, () => leaseContract(open));
   describe(`${name}: absence is not loss`, () => lossContract(open));
   describe(`${name}: leave and end`, () => endContract(open));
+  describe(`${name}: seats`, () => seatsContract(open));
   describe(`${name}: races`, () => raceContract(open));
 }

@@ -30,6 +30,7 @@ export {
   type Session,
   type SessionRegistry,
   type StoreFault,
+  type TakenSeat,
   type Verdict,
 } from "./session.ts";
 export { createMemoryTurn, createTurn, type DrainTurn, type TurnStore } from "./turn.ts";

@@ -90,6 +90,10 @@ export function createMemoryRegistry(options: {
       record.hasLeft = true;
       record.keptUntilMs = record.expiresAtMs;
     },
+    async seats(account) {
+      const known = accounts.get(tagOf(account));
+      return known ? seated(known, { now: moment(), oldestBy: "generation" }).map(lost) : [];
+    },
     async end(who, reason) {
       return "account" in who
         ? endAccount(open(tagOf(who.account)), reason)

@@ -15,7 +15,7 @@ import {
   tagOf,
 } from "./identifiers.ts";
 import { createRenewal } from "./redis-renew.ts";
-import { decodeClaim, decodeEnd, decodeIssue } from "./replies.ts";
+import { decodeClaim, decodeEnd, decodeIssue, decodeSeats } from "./replies.ts";
 import type { Script, Scripts } from "./scripts.ts";
 import {
   type Claim,
@@ -92,6 +92,9 @@ export function createRegistryOver(options: {
     async leave({ session, seat }) {
       const args = [session.sid, seat.node, seat.connection, ""];
       await run(scripts.leave, session.tag, args);
+    },
+    async seats(account) {
+      return decodeSeats(await run(scripts.seats, tagOf(account), []));
     },
     async end(who, reason) {
       const tag = "account" in who ? tagOf(who.account) : who.session.tag;

@@ -1,14 +1,18 @@
 /** What the scripts answer, checked field by field: Redis is another program. */
-import type { Claim, LostSeat, Policy, Refusal } from "./session.ts";
+import type { Claim, Policy, Refusal, TakenSeat } from "./session.ts";
 
 export function decodeIssue(reply: unknown): { expiresAtMs: number; online: number } {
   const [expiresAtMs, online] = list(reply);
   return { expiresAtMs: number(expiresAtMs), online: number(online) };
 }
 
-export function decodeEnd(reply: unknown): { sessions: number; seats: readonly LostSeat[] } {
+export function decodeEnd(reply: unknown): { sessions: number; seats: readonly TakenSeat[] } {
   const [sessions, seats] = list(reply);
-  return { sessions: number(sessions), seats: lostSeats(text(seats)) };
+  return { sessions: number(sessions), seats: takenSeats(text(seats)) };
+}
+
+export function decodeSeats(reply: unknown): readonly TakenSeat[] {
+  return takenSeats(text(reply));
 }
 
 const refusals: ReadonlySet<string> = new Set([
@@ -38,13 +42,13 @@ export function decodeClaim(reply: unknown, tag: string): Omit<Claim, "sessionId
       ...{ expiresAtMs: number(expiresAt), secretHash: text(secretHash) },
     },
     ...{ isAliasUsed: number(isAlias) === 1, online: number(online) },
-    ...{ displaced: lostSeats(text(displaced)), takenOver: lostSeats(text(takenOver)) },
-    lapsed: lostSeats(text(lapsed)),
+    ...{ displaced: takenSeats(text(displaced)), takenOver: takenSeats(text(takenOver)) },
+    lapsed: takenSeats(text(lapsed)),
   };
 }
 
 /** `sid:generation:node:connection`, joined by commas. */
-function lostSeats(joined: string): readonly LostSeat[] {
+function takenSeats(joined: string): readonly TakenSeat[] {
   if (joined === "") return [];
   return joined.split(",").flatMap((one) => {
     const [sid, generation, node, connection, ...rest] = one.split(":");

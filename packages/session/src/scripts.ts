@@ -13,6 +13,7 @@ import prelude from "./prelude.lua" with { type: "text" };
 import renew from "./renew.lua" with { type: "text" };
 import restore from "./restore.lua" with { type: "text" };
 import resume from "./resume.lua" with { type: "text" };
+import seats from "./seats.lua" with { type: "text" };
 import type { RegistrySettings } from "./session.ts";
 
 export interface Script {
@@ -22,7 +23,7 @@ export interface Script {
 }
 
 export type Scripts = Readonly<
-  Record<"issue" | "login" | "resume" | "renew" | "restore" | "leave" | "end", Script>
+  Record<"issue" | "login" | "resume" | "renew" | "restore" | "leave" | "seats" | "end", Script>
 >;
 
 /** `clock` is Lua that defines `clock()`; only a test brings its own. */
@@ -35,6 +36,7 @@ export function loadScripts(settings: RegistrySettings, clock: string = systemCl
     renew: script("renew", shared, renew),
     restore: script("restore", shared, restore),
     leave: script("leave", shared, leave),
+    seats: script("seats", shared, seats),
     end: script("end", shared, end),
   };
 }

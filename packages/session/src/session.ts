@@ -43,11 +43,14 @@ export interface Holding {
   readonly proven: boolean;
 }
 
-/** A seat lost by somebody, and whose it was. */
-export interface LostSeat extends Seat {
+/** A seat that is taken, and whose it is. */
+export interface TakenSeat extends Seat {
   readonly sid: string;
   readonly generation: number;
 }
+
+/** A seat lost by somebody, and whose it was. */
+export type LostSeat = TakenSeat;
 
 export interface Claim {
   readonly session: Session;
@@ -108,6 +111,11 @@ export interface SessionRegistry {
    * Throws RegistryUnavailable; it may be called again later, since no seat is used twice.
    */
   leave(holding: Holding): Promise<void>;
+  /**
+   * The seats of an account whose lease runs, the oldest first. A look that changes nothing: the
+   * answer may be old when it arrives. Throws RegistryUnavailable.
+   */
+  seats(account: string): Promise<readonly TakenSeat[]>;
   /** Ends one session, or all of an account with its unused tokens. Idempotent. */
   end(
     who: { readonly account: string } | { readonly session: Session },
