@@ -280,6 +280,7 @@ function createEvents(node: EdgeNode): ConnectionEvents<Peer> {
     data: receive,
     text: textMessage,
     alive,
+    drained: () => {}, // nothing waits outside the outbox yet
     closed: gone,
   };
 }

@@ -22,12 +22,16 @@ export interface Connection {
   readonly userAgent: string;
   /** Bytes sent by us that the kernel has not taken yet. */
   readonly pendingBytes: number;
+  /** The kernel took less than it was given: `drained` will be told when it has taken all. */
+  readonly isBlocked: boolean;
   /**
    * Queues one packet; it is written with the others of this turn of the event loop, in order.
    * False: it did not fit the connection's or the node's bound. Part of it may be on the wire, so
    * the caller MUST end the connection, and discard. [I6]
    */
   send(packet: Uint8Array): boolean;
+  /** Writes what this turn has queued now, as far as the kernel takes it. */
+  flush(): void;
   /** WebSocket: a ping frame. TCP has none; the caller sends a heartbeat request instead. */
   ping(payload: Uint8Array): void;
   /** TCP: read no more until `resume`. WebSocket cannot, and goes on delivering. */
@@ -49,6 +53,8 @@ export interface ConnectionEvents<P> {
   text(peer: P): void;
   /** A WebSocket ping or pong; the payload of a pong, null of a ping. */
   alive(peer: P, pong: Uint8Array | null): void;
+  /** The kernel has taken all that waited. Never from within `send` or `flush`. */
+  drained(peer: P): void;
   /** Exactly once, whoever ended it. `byPeer`: it said so in order (FIN or a close frame). */
   closed(peer: P, byPeer: boolean): void;
 }

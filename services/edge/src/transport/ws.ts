@@ -79,6 +79,10 @@ class WsConnection<P> implements Connection {
     return this.queuedBytes + this.heldBytes;
   }
 
+  get isBlocked(): boolean {
+    return this.heldBytes > 0;
+  }
+
   send(packet: Uint8Array): boolean {
     if (this.isEnding || this.isClosed) return true; // nothing follows a Close [I4]
     if (!this.fits(packet)) {
@@ -140,6 +144,7 @@ class WsConnection<P> implements Connection {
   drained(): void {
     this.hold(this.socket.getBufferedAmount());
     this.flush();
+    if (!this.isBlocked && !this.isEnding) this.shared.options.events.drained(this.peer);
   }
 
   release(): void {
