@@ -302,7 +302,9 @@ export function createWsTransport<P>(options: WsOptions<P>): Transport {
   }
 
   function upgrade(request: Request, server: Server<Socket<P>["data"]>): Response | undefined {
-    const url = new URL(request.url);
+    // Made of what the client wrote into its Host header.
+    const url = URL.parse(request.url);
+    if (url === null) return misled("bad request");
     if (!options.paths.includes(url.pathname)) return new Response("not found", { status: 404 });
     const refusal = isSuspended ? "draining" : options.gate("ws");
     if (refusal !== null) {
@@ -315,14 +317,18 @@ export function createWsTransport<P>(options: WsOptions<P>): Transport {
       handshake = decodeQueryHandshake(url.searchParams);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      options.faults.refused("ws", "handshake");
-      return new Response(error.fault, { status: 400 }); // [D05]
+      return misled(error.fault); // [D05]
     }
     const userAgent = (request.headers.get("user-agent") ?? "").slice(0, 64);
     const data = { upgrade: { handshake, userAgent }, connection: null };
     if (server.upgrade(request, { data })) return undefined;
     options.faults.refused("ws", "handshake");
     return new Response("websocket upgrade expected", { status: 426 });
+  }
+
+  function misled(reason: string): Response {
+    options.faults.refused("ws", "handshake");
+    return new Response(reason, { status: 400 });
   }
 
   function opened(socket: Socket<P>): void {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { HttpUpgradeError } from "@holdfast/client/wire";
 import { Command } from "@holdfast/protocol";
+import { exchange } from "@holdfast/servers";
 import { startEdge, type TestEdge } from "../support/edge.ts";
 import {
   bytesOf,
@@ -117,6 +118,23 @@ describe("handshake on WebSocket", () => {
   test.each(["/v1", "/v2/", "/metrics"])("path %s is answered 404", async (path) => {
     expect((await upgradeError(path)).status).toBe(404);
   });
+
+  // They make the address of the request one that cannot be parsed.
+  test.each(["[:::", "a b c", "%%%", "x:99999"])(
+    "Host header %s is the client's fault, and no exception",
+    async (host) => {
+      const { hostname, port } = new URL(edge.url("ws"));
+      const answer = await exchange({
+        host: hostname,
+        port: Number(port),
+        send: `GET /v2?version=1&codec=1&platform=9 HTTP/1.1\r\nHost: ${host}\r\n\r\n`,
+        isComplete: (text) => text.endsWith("bad request"),
+      });
+
+      expect(answer).toStartWith("HTTP/1.1 400");
+      expect(await edge.metric("holdfast_exceptions_total")).toBe(0);
+    },
+  );
 
   test("what is no upgrade is answered 426", async () => {
     const http = edge.url("ws").replace("ws:", "http:");
