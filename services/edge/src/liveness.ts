@@ -18,15 +18,15 @@ export function createSweep(node: EdgeNode): (nowMs: number) => void {
     const lateMs = nowMs - lastMs - sweepIntervalMs;
     lastMs = nowMs;
     for (const peer of node.hub.peers.values()) {
-      if (lateMs > stallMs) forgive(peer, lateMs);
+      if (lateMs > stallMs) forgive(peer, lateMs, nowMs);
       else sweep(peer, nowMs);
     }
   };
 }
 
-/** While nothing was read, nobody can have been heard. */
-function forgive(peer: Peer, lateMs: number): void {
-  peer.lastSeenMs += lateMs;
+/** While nothing was read, nobody can have been heard; who has been heard since needs no pardon. */
+function forgive(peer: Peer, lateMs: number, nowMs: number): void {
+  peer.lastSeenMs = Math.min(nowMs, peer.lastSeenMs + lateMs);
   peer.deadlineMs += lateMs;
 }
 

@@ -1,0 +1,81 @@
+/** What the parts of a node share, without sockets and timers: for unit tests on a manual clock. */
+import { createMemoryBus } from "@holdfast/cluster";
+import {
+  createManualClock,
+  createMetrics,
+  createSilentLog,
+  type ManualClock,
+} from "@holdfast/runtime";
+import { createMemoryRegistry, type Session } from "@holdfast/session";
+import { readEdgeConfig } from "../../src/config.ts";
+import { createDeadlines } from "../../src/deadlines.ts";
+import { createHub } from "../../src/hub.ts";
+import { createEdgeMetrics } from "../../src/metrics.ts";
+import type { EdgeNode } from "../../src/node.ts";
+import { createSeats } from "../../src/seats.ts";
+import type { Connection, Farewell } from "../../src/transport/transport.ts";
+import type { TestSettings } from "./edge.ts";
+import { createScriptedUpstream } from "./scripted-upstream.ts";
+
+/** Remembers what it was told, and takes everything. */
+export interface FakeConnection extends Connection {
+  readonly sent: Uint8Array[];
+  readonly pings: Uint8Array[];
+  readonly farewells: Farewell[];
+}
+
+export interface TestNode {
+  readonly node: EdgeNode;
+  readonly hub: EdgeNode["hub"];
+  readonly clock: ManualClock;
+  connect(transport: "tcp" | "ws"): FakeConnection;
+}
+
+export function createTestNode(settings: TestSettings = {}): TestNode {
+  const texts = Object.entries(settings).map(([name, value]) => [name, String(value)]);
+  const { config } = readEdgeConfig(Object.fromEntries(texts), { isEmbedded: true });
+  const clock = createManualClock(1_700_000_000_000);
+  const hub = createHub();
+  const metrics = createMetrics();
+  metrics.stop();
+  const limits = { bodyBytesMax: 65_536, inflatedBytesMax: 65_536, heartbeatBytesMax: 65_536 };
+  const node: EdgeNode = {
+    ...{ id: config.nodeId, config, clock, hub, log: createSilentLog() },
+    metrics: createEdgeMetrics(metrics),
+    registry: createMemoryRegistry({ clock, settings: config.registry }),
+    bus: createMemoryBus(),
+    upstream: createScriptedUpstream(),
+    seats: createSeats(() => node),
+    deadlines: createDeadlines(clock.monotonic()),
+    credentialKey: new Uint8Array(32),
+    limits: { login: limits, entering: { ...limits, hold: true }, open: limits },
+    ...{ bodyBytes: 0, isDraining: false },
+  };
+  return { node, hub, clock, connect };
+}
+
+function connect(transport: "tcp" | "ws"): FakeConnection {
+  const sent: Uint8Array[] = [];
+  const pings: Uint8Array[] = [];
+  const farewells: Farewell[] = [];
+  return {
+    ...{ transport, remoteAddress: "127.0.0.1", userAgent: "", pendingBytes: 0 },
+    ...{ sent, pings, farewells },
+    send: (packet) => sent.push(packet) > 0,
+    ping: (payload) => void pings.push(payload),
+    isBlocked: false,
+    flush: () => {},
+    pause: () => {},
+    resume: () => {},
+    end: (farewell) => void farewells.push(farewell),
+    abort: () => {},
+  };
+}
+
+export function createSession(account: string): Session {
+  return {
+    ...{ account, seatsMax: 1, policy: "displace", metadata: {}, clientMetadata: {} },
+    ...{ tag: "tagtagtagtagtagtagtagt", sid: "sidsidsidsidsids", secretHash: "hash" },
+    ...{ generation: 1, loginGeneration: 1, expiresAtMs: 1_800_000_000_000 },
+  };
+}
