@@ -53,12 +53,16 @@ function registrySettings(values: Values): RegistrySettings {
     sessionTtlMs: values.EDGE_SESSION_TTL_MS,
     leaseMs: values.EDGE_LEASE_MS,
     firstLeaseMs: values.EDGE_FIRST_LEASE_MS,
-    // A renewal that fails leaves time for two more.
-    renewBelowMs: Math.floor((values.EDGE_LEASE_MS * 2) / 3),
+    renewBelowMs: renewBelowMs(values),
     aliasGraceMs: values.EDGE_ALIAS_GRACE_MS,
     flapDisplacementsMax: values.EDGE_FLAP_DISPLACEMENTS_MAX,
     flapWindowMs: values.EDGE_FLAP_WINDOW_MS,
   };
+}
+
+/** A renewal that fails leaves time for two more. */
+function renewBelowMs(values: Values): number {
+  return Math.floor((values.EDGE_LEASE_MS * 2) / 3);
 }
 
 type Rule = (values: Values) => string | null;
@@ -80,6 +84,10 @@ const timerRules: readonly Rule[] = [
   (values) =>
     values.EDGE_FIRST_LEASE_MS < 2 * values.EDGE_RENEW_INTERVAL_MS
       ? "EDGE_FIRST_LEASE_MS must be at least twice EDGE_RENEW_INTERVAL_MS"
+      : null,
+  (values) =>
+    values.EDGE_FIRST_LEASE_MS > renewBelowMs(values)
+      ? "EDGE_FIRST_LEASE_MS must be at most two thirds of EDGE_LEASE_MS"
       : null,
   (values) =>
     values.EDGE_DRAIN_DEADLINE_MS <

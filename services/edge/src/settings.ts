@@ -165,7 +165,7 @@ export const edgeSettings = {
   EDGE_FLAP_DISPLACEMENTS_MAX: integer({
     default: 5,
     min: 0,
-    max: 1000,
+    max: 100,
     meaning: "Displacements of one account within the window, then it flaps; 0: no breaker",
   }),
   EDGE_FLAP_WINDOW_MS: duration({
