@@ -15,7 +15,7 @@ import { createHub } from "./hub.ts";
 import { createSweep, sweepIntervalMs } from "./liveness.ts";
 import type { EdgeMetrics } from "./metrics.ts";
 import type { EdgeNode } from "./node.ts";
-import { close, gone, Peer } from "./peer.ts";
+import { close, gone, Peer, tooSlow } from "./peer.ts";
 import { createSeats } from "./seats.ts";
 import { createTcpTransport } from "./transport/tcp.ts";
 import type {
@@ -280,6 +280,7 @@ function createEvents(node: EdgeNode): ConnectionEvents<Peer> {
     data: receive,
     text: textMessage,
     alive,
+    overflowed: tooSlow,
     drained: () => {}, // nothing waits outside the outbox yet
     closed: gone,
   };

@@ -269,9 +269,13 @@ export function deliver(
 ): void {
   if (peer.phase.at === "closed") return;
   if (!peer.connection.send(packet)) {
-    peer.node.metrics.slowConsumer(peer.connection.transport);
-    close(peer, "slowConsumer");
+    tooSlow(peer);
     return;
   }
   peer.node.metrics.sent(peer.connection.transport, kind, bodyBytes);
+}
+
+/** It does not read what is sent to it. */
+export function tooSlow(peer: Peer): void {
+  if (close(peer, "slowConsumer")) peer.node.metrics.slowConsumer(peer.connection.transport);
 }

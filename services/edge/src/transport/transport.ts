@@ -55,6 +55,8 @@ export interface ConnectionEvents<P> {
   alive(peer: P, pong: Uint8Array | null): void;
   /** The kernel has taken all that waited. Never from within `send` or `flush`. */
   drained(peer: P): void;
+  /** More than its bound waits for this peer, though nothing was sent: the caller MUST end it. */
+  overflowed(peer: P): void;
   /** Exactly once, whoever ended it. `byPeer`: it said so in order (FIN or a close frame). */
   closed(peer: P, byPeer: boolean): void;
 }

@@ -33,6 +33,9 @@ export interface WsOptions<P> {
   readonly now: () => number;
 }
 
+/** Above all that the library gathers before it writes. */
+const corkBytesMax = 64 * 1024;
+
 interface Shared<P> {
   readonly options: WsOptions<P>;
   dirty: WsConnection<P>[];
@@ -138,6 +141,16 @@ class WsConnection<P> implements Connection {
     if (this.queue.length === 1) this.write();
     else if (this.queue.length > 1) this.socket.cork(() => this.write());
     if (this.isEnding && this.queue.length === 0) this.finish();
+  }
+
+  /** False: more pongs wait for the client than its bound, or the node's, allows. [I6] */
+  takesPongs(): boolean {
+    const { budget } = this.shared.options;
+    const bytes = this.socket.getBufferedAmount();
+    // A little may leave with this turn, and then no `drained` would come to say so.
+    if (bytes < corkBytesMax) return true;
+    this.hold(bytes);
+    return this.pendingBytes <= budget.connectionBytesMax && !isNodeFull(budget);
   }
 
   /** The library has written what it held. */
@@ -351,7 +364,10 @@ export function createWsTransport<P>(options: WsOptions<P>): Transport {
 
   function alive(socket: Socket<P>, payload: Uint8Array | null): void {
     const { connection } = socket.data;
-    if (connection && !connection.isEnding) options.events.alive(connection.peer, payload);
+    if (!connection || connection.isEnding) return;
+    options.events.alive(connection.peer, payload);
+    // The library answers a ping by itself, and its answer waits for the client like any packet.
+    if (payload === null && !connection.takesPongs()) options.events.overflowed(connection.peer);
   }
 
   function closed(socket: Socket<P>, code: number): void {
