@@ -18,7 +18,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   "packages/client": ["protocol"],
   "services/edge": ["protocol", "session", "cluster", "runtime"],
   "services/token": ["session", "cluster", "runtime"],
-  "services/dev": "protocol session cluster runtime client servers edge token".split(" "),
+  "services/quotes": ["protocol", "runtime", "client", "upstream"],
+  "services/dev": "protocol session cluster runtime client servers edge token quotes".split(" "),
 };
 
 /** Besides: tests start real servers, and those of a service talk to it as a client does. */
@@ -29,17 +30,21 @@ const adapters = ["session/redis", "cluster/nats"];
 /** A library has one kind of door. `raw`: tests and benchmarks of services measure beside us. */
 const libraries: readonly { name: string; door: RegExp; raw: boolean }[] = [
   { name: "ioredis", door: /^packages\/session\/src\/redis[a-z-]*(\.test)?\.ts$/, raw: true },
-  { name: "nats", door: /^packages\/cluster\/src\/nats[a-z-]*(\.test)?\.ts$/, raw: true },
+  {
+    name: "nats",
+    door: /^(packages\/cluster\/src|services\/edge\/src\/upstream)\/nats[a-z-]*(\.test)?\.ts$/,
+    raw: true,
+  },
   { name: "prom-client", door: /(^|\/)metrics(\.test)?\.ts$/, raw: false },
   {
     name: "@bufbuild/protobuf",
-    door: /^packages\/(protocol\/src\/control|cluster\/src\/(nats[a-z-]*|encoding|envelope))(\.test)?\.ts$/,
+    door: /^(packages\/(protocol\/src\/control|cluster\/src\/(nats[a-z-]*|encoding|envelope))|services\/quotes\/src\/messages)(\.test)?\.ts$/,
     raw: false,
   },
 ];
 
 const listeners =
-  /^(services\/edge\/src\/transport\/|services\/token\/src\/|packages\/runtime\/src\/(admin|listen)|packages\/servers\/src\/)/;
+  /^(services\/edge\/src\/transport\/|services\/token\/src\/|services\/quotes\/src\/page|packages\/runtime\/src\/(admin|listen)|packages\/servers\/src\/)/;
 
 interface Doorway {
   readonly path: string;
@@ -104,8 +109,9 @@ describe("doors", () => {
 
   test("an adapter is chosen by a main, by the development cluster, by tests and benchmarks", () => {
     const wrong = doorways.filter(
-      ({ path, from }) =>
+      ({ path, from, isTypeOnly }) =>
         adapters.some((adapter) => from === `@holdfast/${adapter}`) &&
+        !isTypeOnly &&
         !(/\/main\.ts$/.test(path) || path.startsWith("services/dev/") || isAside(path)),
     );
 
