@@ -30,7 +30,7 @@ export const openedNotice: Notice = {
   tag: "4f1c",
   account: "konto-Ä-账户-🦀",
   sid: "s1",
-  seat: { node: "b", connection: "b.7.1" },
+  seat: { node: "b", connection: "b_7_1" },
   generation: 12,
   reason: "",
   atMs: 1_790_000_000_123,

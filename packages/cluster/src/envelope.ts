@@ -1,22 +1,10 @@
 /**
- * Events and notices <-> the bytes of proto/cluster.proto. Decoding trusts nobody: whatever may
- * speak on a subject, what comes out is a whole event, or an error that says what was wrong.
+ * Events <-> the bytes of proto/cluster.proto. Decoding trusts nobody: whatever may speak on a
+ * subject, what comes out is a whole event, or an error that says what was wrong.
  */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import type { Address, ClusterEvent, Notice } from "./bus.ts";
-import {
-  EnvelopeSchema,
-  Notice_Kind,
-  NoticeSchema,
-  type Address as WireAddress,
-} from "./gen/cluster_pb.ts";
-
-const KINDS = {
-  opened: Notice_Kind.OPENED,
-  resumed: Notice_Kind.RESUMED,
-  closed: Notice_Kind.CLOSED,
-  lapsed: Notice_Kind.LAPSED,
-} as const satisfies Record<Notice["kind"], number>;
+import type { Address, ClusterEvent } from "./bus.ts";
+import { EnvelopeSchema, type Address as WireAddress } from "./gen/cluster_pb.ts";
 
 export function encodeEvent(event: ClusterEvent): Uint8Array {
   return toBinary(EnvelopeSchema, create(EnvelopeSchema, { event: wireEvent(event) }));
@@ -44,37 +32,6 @@ export function decodeEvent(bytes: Uint8Array): ClusterEvent {
     default:
       return event satisfies never;
   }
-}
-
-export function encodeNotice(notice: Notice): Uint8Array {
-  const message = create(NoticeSchema, {
-    kind: KINDS[notice.kind],
-    tag: notice.tag,
-    account: notice.account,
-    sid: notice.sid,
-    seat: wireAddress(notice.seat),
-    generation: BigInt(notice.generation),
-    reason: notice.reason,
-    atMs: wireTime(notice.atMs),
-  });
-  return toBinary(NoticeSchema, message);
-}
-
-/** Throws when the bytes are no notice, or of a kind that this release does not know. */
-export function decodeNotice(bytes: Uint8Array): Notice {
-  const message = fromBinary(NoticeSchema, bytes);
-  const known = Object.entries(KINDS).find(([, kind]) => kind === message.kind);
-  if (!known) throw new Error(`Cannot decode notice: kind ${message.kind} is not known`);
-  return {
-    kind: known[0] as Notice["kind"], // Object.entries forgets the keys of KINDS
-    tag: message.tag,
-    account: message.account,
-    sid: message.sid,
-    seat: address(message.seat),
-    generation: integer(message.generation),
-    reason: message.reason,
-    atMs: integer(message.atMs),
-  };
 }
 
 /** Spelt out field by field: what is not in the proto file must not ride along. */

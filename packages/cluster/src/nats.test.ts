@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Server, startNats } from "@holdfast/servers";
+import { headers } from "nats";
 import type { BusFault, ClusterEvent, Notice } from "./bus.ts";
 import { busContract, connectEvent, openedNotice } from "./contract.ts";
 import { encodeEvent } from "./envelope.ts";
@@ -76,6 +77,24 @@ describe("createNatsBus", () => {
     expect(await notices.take(1)).toEqual([openedNotice]);
     expect(rig.faults).toEqual(["decode", "decode"]);
   });
+
+  test.each(["Holdfast-Seat", "Holdfast-Command"])(
+    "message to a node with the header %s is a push, and none of the bus's business",
+    async (header) => {
+      await using rig = createRig();
+      const { bus, link } = await rig.node();
+      const events = createInbox<ClusterEvent>();
+      await bus.subscribe("a", events.deliver);
+      const push = headers();
+      push.set(header, "a/1");
+
+      link.client.publish(`${rig.prefix}.node.a`, encodeEvent(connectEvent), { headers: push });
+      bus.publish("a", { type: "drain", inTurn: false });
+
+      expect(await events.take(1)).toEqual([{ type: "drain", inTurn: false }]);
+      expect(rig.faults).toEqual([]);
+    },
+  );
 
   test("clusters with different prefixes do not hear each other", async () => {
     await using ours = createRig();

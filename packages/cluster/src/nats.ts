@@ -4,9 +4,10 @@
  */
 import type { Msg, Subscription } from "nats";
 import type { BusFault, ClusterBus, ClusterEvent, Notice } from "./bus.ts";
-import { decodeEvent, decodeNotice, encodeEvent, encodeNotice } from "./envelope.ts";
+import { decodeEvent, encodeEvent } from "./envelope.ts";
 import { assertName } from "./name.ts";
 import type { NatsLink } from "./nats-link.ts";
+import { decodeNotice, encodeNotice } from "./notice.ts";
 import { splitEvent } from "./split.ts";
 
 export type { NatsLink, NatsLinkOptions, NatsStatus, NatsTls } from "./nats-link.ts";
@@ -81,7 +82,7 @@ export function createNatsBus(options: {
       if (error) {
         refusals.push(error);
         onFault("subscribe", error);
-      } else receive(message, decode, deliver);
+      } else if (!isPush(message)) receive(message, decode, deliver);
     };
     const what = subjects.join(" and ");
     if (!connection.isConnected()) {
@@ -110,6 +111,11 @@ export function createNatsBus(options: {
       onFault(fault, error);
     }
   }
+}
+
+/** Upstreams push to connections on a node's own subject; that is not ours to read. */
+function isPush({ headers }: Msg): boolean {
+  return headers !== undefined && (headers.has("Holdfast-Seat") || headers.has("Holdfast-Command"));
 }
 
 function leave(subscriptions: readonly Subscription[]): void {
