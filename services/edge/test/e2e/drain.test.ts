@@ -32,6 +32,16 @@ for (const transport of transports) {
       expect(await edge.online("drained")).toBe(0);
     });
 
+    test("peer that has not even shaken hands is told Close 2, too", async () => {
+      await using edge = await startEdge(); // [§9] in the layout of version 1
+      const mute = await edge.open("tcp", { handshake: null });
+      await until(() => edge.edge.connections === 1, "it has come");
+
+      await edge.edge.drain();
+
+      await expectClose(mute, "tcp", 2, "server shutdown");
+    });
+
     test("session goes on elsewhere after a drain", async () => {
       await using edge = await startEdge();
       await using other = await startEdge({ registry: edge.registry });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { Command } from "@holdfast/protocol";
+import { until } from "../support/arrivals.ts";
 import { startEdge, transports } from "../support/edge.ts";
 import {
   accepted,
@@ -190,6 +191,34 @@ for (const transport of transports) {
       await (await next!()).tell();
 
       accepted(await answer);
+    });
+
+    test("session without a place is refused 6 / 403 under reject, when the place is taken", async () => {
+      await using edge = await startEdge({ settings: { EDGE_REFUSAL_GRACE_MS: 100 } }); // [§7.4]
+      const rules = { limit: 1, policy: "reject" } as const;
+      const { wire, session } = await openSession(edge, transport, "alice", rules);
+      wire.reset();
+      await until(async () => (await edge.online("alice")) === 0, "the place is free");
+      const holder = await openSession(edge, transport, "alice", rules);
+      const back = await edge.open(transport);
+
+      expectError(await reconnect(back, session.sessionId), "connectionLimit");
+
+      await expectClose(back, transport, 4, "auth refused");
+      await settle(holder.wire);
+    });
+
+    test("session without a place is over under displace, when newer logins hold them", async () => {
+      await using edge = await startEdge(); // [§7.4]
+      const { wire, session } = await openSession(edge, transport, "alice");
+      wire.reset();
+      await until(async () => (await edge.online("alice")) === 0, "the place is free");
+      const newer = await openSession(edge, transport, "alice");
+
+      const answer = await reconnect(await edge.open(transport), session.sessionId);
+
+      expectError(answer, "sessionExpired");
+      await settle(newer.wire);
     });
 
     test("open connection outlives the time of its session", async () => {

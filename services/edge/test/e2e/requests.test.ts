@@ -14,6 +14,7 @@ import {
   accepted,
   auth,
   bytesOf,
+  expectClose,
   expectError,
   noise,
   nothing,
@@ -25,6 +26,7 @@ import {
   absurd,
   broken,
   echo,
+  faulty,
   held,
   huge,
   silent,
@@ -96,6 +98,18 @@ for (const transport of transports) {
       const { wire } = await openSession(edge, transport); // [I4]
 
       expectError(await wire.request(absurd, nothing), "internalError");
+    });
+
+    test("fault of the node itself ends this connection with Close 1, and no other", async () => {
+      await using edge = await startEdge(); // [§9]
+      const { wire } = await openSession(edge, transport);
+      const other = await openSession(edge, transport);
+
+      wire.sendBytes(request(faulty, 50));
+
+      await expectClose(wire, transport, 1, "internal error");
+      expect(await edge.metric("holdfast_exceptions_total", { where: "packet" })).toBe(1);
+      await settle(other.wire);
     });
 
     test.each([0, 3, 7, 200, 255])("status %d of the upstream is passed on", async (number) => {

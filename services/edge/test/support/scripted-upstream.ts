@@ -2,7 +2,7 @@
  * An upstream that does what a test wants, by command: 16 echoes, 17 never answers, 18 throws, 19
  * answers when the test says so, 20 answers with as many bytes as the body's number asks for, 21
  * answers with the status in its body's first byte, 22 with more than a packet can carry, 23 with a
- * status that no byte can say. Others have no route.
+ * status that no byte can say; to ask for 24 throws in the node itself. Others have no route.
  */
 import { randomBytes } from "node:crypto";
 import {
@@ -21,6 +21,7 @@ export const sized = 20;
 export const status = 21;
 export const huge = 22;
 export const absurd = 23;
+export const faulty = 24;
 export const unrouted = 99;
 
 export interface HeldCall {
@@ -59,7 +60,10 @@ export function createScriptedUpstream(): ScriptedUpstream {
   );
 
   return {
-    hasRoute: upstream.hasRoute,
+    hasRoute(command) {
+      if (command === faulty) throw new TypeError("A bug of the node");
+      return upstream.hasRoute(command);
+    },
     request(call) {
       calls.push(call);
       return upstream.request(call);
