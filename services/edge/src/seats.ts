@@ -17,6 +17,8 @@ export interface Seats {
   renew(): Promise<void>;
   /** Gives a seat back now, or as soon as the registry answers. `ending` null: nobody was told. */
   giveBack(held: Held, ending: Ending | null): void;
+  /** A call that may take a seat or end one: `settle` waits for it, too. */
+  track<T>(call: Promise<T>): Promise<T>;
   /** A call to the registry went wrong, and nobody waits for it. */
   failed(error: unknown): void;
   /** Resolves when all seats have been given back, or at the deadline. */
@@ -33,13 +35,14 @@ const endingOfVerdict: Record<Exclude<Verdict, "held">, EndingName> = {
 
 export function createSeats(nodeOf: () => EdgeNode): Seats {
   const owed = new Set<Held>();
-  let leaving = 0;
+  let underWay = 0; // calls that may change what this node holds
   let isRenewing = false;
   let renewedAtMs = 0;
 
   return {
     renew,
     giveBack,
+    track,
     failed,
     settle,
     get renewedAtMs() {
@@ -102,14 +105,15 @@ export function createSeats(nodeOf: () => EdgeNode): Seats {
 
   function leave(held: Held): void {
     owed.delete(held);
-    leaving++;
-    nodeOf()
-      .registry.leave(held)
-      .catch((error) => {
-        failed(error);
-        if (owed.size < owedMax) owed.add(held); // beyond, the lease frees it
-      })
-      .finally(() => leaving--);
+    track(nodeOf().registry.leave(held)).catch((error) => {
+      failed(error);
+      if (owed.size < owedMax) owed.add(held); // beyond, the lease frees it
+    });
+  }
+
+  function track<T>(call: Promise<T>): Promise<T> {
+    underWay++;
+    return call.finally(() => underWay--);
   }
 
   function failed(error: unknown): void {
@@ -123,6 +127,6 @@ export function createSeats(nodeOf: () => EdgeNode): Seats {
     const { clock } = nodeOf();
     for (const held of owed) leave(held);
     const untilMs = clock.monotonic() + deadlineMs;
-    while (leaving > 0 && clock.monotonic() < untilMs) await clock.sleep(10);
+    while (underWay > 0 && clock.monotonic() < untilMs) await clock.sleep(10);
   }
 }

@@ -55,7 +55,7 @@ export async function logIn(peer: Peer, request: Request): Promise<void> {
   }
   let claim: Claim | Refusal;
   try {
-    claim = await ask(attempt, credential);
+    claim = await node.seats.track(ask(attempt, credential));
   } catch (error) {
     failed(attempt, error);
     return;
@@ -149,7 +149,8 @@ function vacate({ peer, kind }: Attempt, { session }: Claim): void {
   const { node } = peer;
   const isDisplaced = peer.phase.at === "closed" && isDuplicate(peer.phase.ending);
   if (kind === "auth" && !isDisplaced) {
-    node.registry.end({ session }, "client left").catch((error) => node.seats.failed(error));
+    const ended = node.seats.track(node.registry.end({ session }, "client left"));
+    ended.catch((error) => node.seats.failed(error));
     return;
   }
   node.seats.giveBack({ session, seat: peer.seat, proven: false }, null);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { Command } from "@holdfast/protocol";
-import { until } from "../support/arrivals.ts";
+import { until, within } from "../support/arrivals.ts";
 import { startEdge, transports } from "../support/edge.ts";
 import {
   accepted,
@@ -117,6 +117,31 @@ for (const transport of transports) {
 
       await drained;
       await until(async () => (await edge.online("deciding")) === 0, "the seat is free");
+    });
+
+    test("drain waits for a login whose peer has gone, and leaves no seat behind", async () => {
+      let next: ReturnType<typeof createGated>["next"] | null = null;
+      await using edge = await startEdge({
+        wrapRegistry(registry) {
+          const gated = createGated(registry);
+          next = gated.next;
+          return gated.registry;
+        },
+      });
+      const wire = await edge.open(transport); // [I7]
+      wire.sendBytes(request(Command.auth, 1, authBody(await edge.issueToken("slow"))));
+      const decision = await next!(); // set when the node was started
+      await decision.decide();
+      const drained = edge.edge.drain().then(() => "drained");
+      await expectClose(wire, transport, 2, "server shutdown");
+      wire.reset();
+
+      const early = within(drained, "the drain", 400).catch(() => "waits");
+      expect(await early).toBe("waits");
+      await decision.tell();
+      await drained;
+
+      expect(await edge.online("slow")).toBe(0);
     });
 
     test("logins work during the delay, and are answered 7 / 503 after it", async () => {
