@@ -1,7 +1,7 @@
 /**
  * The control of the benchmarks, a process of its own: what Bun does with the same bytes and no
- * protocol at all. TCP writes back what it reads, WebSocket sends back each message, both on as many
- * listeners as a node has. Prints its ports as one line of JSON; SIGUSR2 collects garbage.
+ * protocol at all. TCP writes back what it reads, WebSocket sends back each message, both on as
+ * many listeners as a node has. Prints its ports as a line of JSON; SIGUSR2 collects garbage.
  */
 const acceptors = 16;
 

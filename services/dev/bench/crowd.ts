@@ -69,7 +69,7 @@ export function disperse(crowd: Crowd): void {
   for (const socket of crowd) socket.terminate();
 }
 
-/** Has everyone send the batch, and again whenever it is answered; resolves with batches a second. */
+/** Has all send the batch, and again whenever it is answered; resolves with batches a second. */
 export async function pump(
   crowd: Crowd,
   batch: Exchange,

@@ -3,8 +3,8 @@
  * one edge process on real Redis and NATS (which are idle here) and the bare server, both pinned to
  * core 0; this process is the load, on core 1. The same connections send a packet each (x1) or
  * sixteen in one write (x16), and again whenever all are answered. Cases take turns in each round;
- * figures are medians over the rounds, ratios medians of the rounds' ratios; "us" is CPU time of the
- * server's process for each packet. BENCH_CONNECTIONS (default 500) and BENCH_ROUNDS (default 5).
+ * figures are medians over the rounds, ratios medians of the rounds' ratios; "us" is CPU time of
+ * the server's process for each packet. BENCH_CONNECTIONS (500), BENCH_ROUNDS (5).
  */
 import { Command, encodeHeartbeat, encodeRequest } from "@holdfast/protocol";
 import { type Crowd, disperse, type Exchange, frame, gather, pump, times } from "./crowd.ts";

@@ -38,12 +38,8 @@ export function createDeadlines(startMs: number): Deadlines {
       size++;
     },
     remove(entry) {
-      const key = slotOf(entry.deadlineMs);
-      const slot = slots.get(key);
-      if (slot?.delete(entry)) {
-        size--;
-        if (slot.size === 0) slots.delete(key);
-      }
+      // An empty slot stays until its time: the next request of a busy moment falls into it, too.
+      if (slots.get(slotOf(entry.deadlineMs))?.delete(entry)) size--;
     },
     tick(nowMs) {
       const current = Math.floor(nowMs / slotMs);

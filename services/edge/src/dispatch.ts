@@ -144,7 +144,7 @@ function requestIdOf(message: Uint8Array): number {
 /** A packet that has just come in. */
 function arrived(peer: Peer, packet: Packet): void {
   const { node, phase } = peer;
-  peer.lastSeenMs = node.clock.monotonic();
+  peer.isHeard = true;
   // The client's first packet after its answer shows that it has its new session id. [D20]
   if (phase.at === "open") phase.held.proven = true;
   const isControl = packet.command <= Command.reconnect;
@@ -279,7 +279,7 @@ function heartbeatAnswered(peer: Peer, id: number): void {
 /** A WebSocket ping (null) or the payload of a pong: life, and perhaps the answer to our ping. */
 export function alive(peer: Peer, pong: Uint8Array | null): void {
   if (peer.phase.at === "closed") return;
-  peer.lastSeenMs = peer.node.clock.monotonic();
+  peer.isHeard = true;
   if (pong === null) return;
   if (peer.phase.at === "open") peer.phase.held.proven = true;
   // A pong that repeats no ping of ours is tolerated, and tells nothing but life. [D32]

@@ -1,6 +1,6 @@
 /**
  * One sweep per node compares every peer's deadlines with the clock: no timer per connection, and
- * a packet moves its deadline by one assignment. [§7.2] [§11]
+ * a packet sets a flag, which moves its deadline at the next sweep. [§7.2] [§11]
  */
 import { Command, encodeHeartbeat, encodeRequest } from "@holdfast/protocol";
 import type { EdgeNode } from "./node.ts";
@@ -44,6 +44,8 @@ function sweep(peer: Peer, nowMs: number): void {
       pingWhenDue(peer, nowMs);
       return; // bounded by the registry's own deadline
     case "open":
+      if (peer.isHeard) peer.lastSeenMs = nowMs;
+      peer.isHeard = false;
       if (nowMs - peer.lastSeenMs >= node.config.heartbeatTimeoutMs)
         close(peer, "heartbeatTimeout");
       else pingWhenDue(peer, nowMs);

@@ -64,6 +64,8 @@ export class Peer {
   // Time, in monotonic milliseconds.
   readonly openedMs: number;
   lastSeenMs: number;
+  /** Since the last sweep, which moves `lastSeenMs`: a packet need not read the clock. */
+  isHeard = false;
   nextPingMs: number;
   /** When a peer that is not open is ended, and with what. */
   deadlineMs: number;
