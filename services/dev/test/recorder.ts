@@ -100,12 +100,13 @@ export function check(views: readonly View[], overlapMs: number): Verdict {
   };
 }
 
-/** By close code, for a word about a run. -1: ended without Close. */
+/** By code and reason of the Close, for a word about a run; others by how they ended. */
 export function closeCodes(views: readonly View[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { closed, isLeft } of views) {
     if (closed === null) continue;
-    const word = closed.closePush?.code ?? (isLeft ? "left" : closed.how);
+    const { closePush, how } = closed;
+    const word = closePush ? `${closePush.code} ${closePush.reason}` : isLeft ? "left" : how;
     counts[word] = (counts[word] ?? 0) + 1;
   }
   return counts;
