@@ -27,6 +27,14 @@ export const closeCodeNames = [
 ] as const;
 export type CloseCodeName = (typeof closeCodeNames)[number];
 
+/** Our extension: what a client had better do next. What is not said, it decides itself. [§7.1] */
+export interface CloseHints {
+  /** How long to wait before coming back, 0 to 2^32 - 1. */
+  readonly retryAfterMs?: number;
+  /** False: do not come back unasked. */
+  readonly reconnect?: boolean;
+}
+
 /** What the peer is told; null where it is told nothing. */
 export interface Ending {
   readonly code: CloseCode | null;
@@ -34,10 +42,21 @@ export interface Ending {
   readonly reason: string;
   /** Who ended it: the label `by` of `holdfast_closes_total`. */
   readonly by: "server" | "client" | "network";
+  /** Said unless the node is told not to. */
+  readonly hints?: CloseHints;
+  /** Each peer is told its own time to wait, up to this; `hints` then has none. */
+  readonly retrySpreadMs?: number;
 }
 
-function server(code: CloseCode, reason: string): Ending {
-  return { code, reason, by: "server" };
+/** The same again would end the same way, or in a war between two clients of an account. */
+const stayAway: CloseHints = { reconnect: false };
+/** A store is back within seconds as a rule, and memory is given back; until then: less to do. */
+const waitAWhile: CloseHints = { retryAfterMs: 2_000 };
+/** Of clients that come back by themselves: as long as existing ones wait, and not all at once. */
+const shutdownSpreadMs = 2_000;
+
+function server(code: CloseCode, reason: string, hints?: CloseHints): Ending {
+  return { code, reason, by: "server", ...(hints === undefined ? {} : { hints }) };
 }
 
 export const endings = {
@@ -46,13 +65,16 @@ export const endings = {
   slowConsumer: server(CloseCode.serverError, "slow consumer"),
   // The node's own fault, or its limits.
   serverError: server(CloseCode.serverError, "internal error"),
-  storeUnavailable: server(CloseCode.serverError, "service unavailable"),
-  memoryLimit: server(CloseCode.serverError, "memory limit"),
-  serverShutdown: server(CloseCode.serverShutdown, "server shutdown"),
+  storeUnavailable: server(CloseCode.serverError, "service unavailable", waitAWhile),
+  memoryLimit: server(CloseCode.serverError, "memory limit", waitAWhile),
+  serverShutdown: {
+    ...server(CloseCode.serverShutdown, "server shutdown"),
+    retrySpreadMs: shutdownSpreadMs,
+  },
   // Bytes that are not a packet. [§5.10]
-  badVersion: server(CloseCode.unpackError, "bad-version"),
-  badCodec: server(CloseCode.unpackError, "bad-codec"),
-  badPlatform: server(CloseCode.unpackError, "bad-platform"),
+  badVersion: server(CloseCode.unpackError, "bad-version", stayAway),
+  badCodec: server(CloseCode.unpackError, "bad-codec", stayAway),
+  badPlatform: server(CloseCode.unpackError, "bad-platform", stayAway),
   badType: server(CloseCode.unpackError, "bad-type"),
   truncated: server(CloseCode.unpackError, "truncated"),
   trailing: server(CloseCode.unpackError, "trailing"),
@@ -65,9 +87,10 @@ export const endings = {
   authRefused: server(CloseCode.authError, "auth refused"),
   unauthenticatedRequests: server(CloseCode.authError, "too many requests before auth"),
   sessionRefused: server(CloseCode.sessionExpired, "session expired"),
-  sessionEnded: server(CloseCode.sessionExpired, "session ended"),
+  sessionEnded: server(CloseCode.sessionExpired, "session ended", stayAway),
+  // Its client has a newer connection already: there is nothing to tell it.
   takenOver: server(CloseCode.connectDuplicate, "session taken over"),
-  displaced: server(CloseCode.connectDuplicate, "duplicate login"),
+  displaced: server(CloseCode.connectDuplicate, "duplicate login", stayAway),
   // Nobody is told anything.
   handshakeTimeout: { code: null, reason: "", by: "server" },
   connectionLimit: { code: null, reason: "", by: "server" },
@@ -76,3 +99,9 @@ export const endings = {
 } as const satisfies Record<string, Ending>;
 
 export type EndingName = keyof typeof endings;
+
+/** What one peer is told at this ending; undefined: nothing. `random` gives 0 up to 1. */
+export function hintsOf(ending: Ending, random: () => number): CloseHints | undefined {
+  if (ending.retrySpreadMs === undefined) return ending.hints;
+  return { ...ending.hints, retryAfterMs: Math.floor(random() * (ending.retrySpreadMs + 1)) };
+}

@@ -11,6 +11,7 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
+import type { CloseHints } from "./close.ts";
 import {
   AuthRequestSchema,
   AuthResponseSchema,
@@ -34,6 +35,8 @@ export interface CloseBody {
   /** Usually a CloseCode; numbers that are not known are kept. */
   readonly code: number;
   readonly reason: string;
+  /** Not there if the server said nothing of the kind. */
+  readonly hints?: CloseHints;
 }
 
 export interface HeartbeatBody {
@@ -76,15 +79,22 @@ export interface ErrorBody {
 const loginEntriesMax = 64;
 const loginBytesMax = 8 * 1024;
 
-export function encodeClose(code: number, reason: string): Uint8Array {
+/** Throws if `retryAfterMs` is no 32 bit unsigned integer. */
+export function encodeClose(code: number, reason: string, hints: CloseHints = {}): Uint8Array {
   // Open enum: the library takes any number, only its type lists the known ones.
-  return toBinary(CloseSchema, create(CloseSchema, { code: code as Close_Code, reason }));
+  const close = create(CloseSchema, { code: code as Close_Code, reason, ...hints });
+  return toBinary(CloseSchema, close);
 }
 
 /** An empty body is HeartbeatTimeout without a reason. [§7.1] */
 export function decodeClose(bytes: Uint8Array): CloseBody {
-  const { code, reason } = read(CloseSchema, bytes);
-  return { code, reason };
+  const { code, reason, retryAfterMs, reconnect } = read(CloseSchema, bytes);
+  if (retryAfterMs === undefined && reconnect === undefined) return { code, reason };
+  const hints = {
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(reconnect === undefined ? {} : { reconnect }),
+  };
+  return { code, reason, hints };
 }
 
 /** Of our own heartbeats only: those of a peer may be any bytes, and are echoed unread. */

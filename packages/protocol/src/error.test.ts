@@ -14,6 +14,7 @@ describe("gatewayErrors", () => {
       "3 400 invalid request body",
       "3 404 unknown command",
       "3 409 already authenticated",
+      "3 413 request too large",
       "3 429 request rate limit",
       "5 401 unauthenticated",
       "5 401 token invalid",

@@ -24,6 +24,7 @@ export const gatewayErrors = {
   invalidBody: error(Status.badRequest, 400, "invalid request body"),
   unknownCommand: error(Status.badRequest, 404, "unknown command"),
   alreadyAuthenticated: error(Status.badRequest, 409, "already authenticated"),
+  requestTooLarge: error(Status.badRequest, 413, "request too large"),
   rateLimit: error(Status.badRequest, 429, "request rate limit"),
   // Who the client is.
   unauthenticated: error(Status.unauthenticated, 401, "unauthenticated"),

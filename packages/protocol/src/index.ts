@@ -3,10 +3,12 @@
 export {
   CloseCode,
   type CloseCodeName,
+  type CloseHints,
   closeCodeNames,
   type Ending,
   type EndingName,
   endings,
+  hintsOf,
 } from "./close.ts";
 export { closePacket } from "./close-packet.ts";
 export {
