@@ -13,6 +13,7 @@ import {
   endings,
   type GatewayError,
   type Handshake,
+  hintsOf,
   type Packet,
   Status,
 } from "@holdfast/protocol";
@@ -201,7 +202,8 @@ function farewellOf(peer: Peer, name: EndingName): Farewell {
   }
   if (!isToldClose(peer)) return { push: null, frame: null, discard };
   const frame = isWs ? { code: 4000 + ending.code, reason: ending.reason } : null; // [D24]
-  return { push: closePacket(peer.version, ending), frame, discard };
+  const hints = peer.node.config.closeHints ? hintsOf(ending, Math.random) : undefined;
+  return { push: closePacket(peer.version, ending, hints), frame, discard };
 }
 
 /** closeNotify: a Close makes the public Go client hang for good. [D31] */

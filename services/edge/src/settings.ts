@@ -271,6 +271,28 @@ export const edgeSettings = {
     max: 16 * mebibyte,
     meaning: "Responses and pushes of commands 4 to 255 are compressed from this size",
   }),
+  // Topics.
+  EDGE_TOPICS_PER_CONNECTION_MAX: integer({
+    default: 256,
+    min: 0,
+    max: 100_000,
+    unit: "topics",
+    meaning: "Topics that one connection may have joined",
+  }),
+  EDGE_TOPICS_MAX: integer({
+    default: 100_000,
+    min: 0,
+    max: 10_000_000,
+    unit: "topics",
+    meaning: "Topics with a member on this node",
+  }),
+  EDGE_TOPIC_MEMBERSHIPS_MAX: integer({
+    default: 1_000_000,
+    min: 0,
+    max: 100_000_000,
+    unit: "memberships",
+    meaning: "Members of all topics of this node together",
+  }),
   // Ending.
   EDGE_TCP_CLOSE_NOTIFY: choice(closeNotify, {
     default: "full",
@@ -279,6 +301,10 @@ export const edgeSettings = {
   EDGE_WS_CLOSE_NOTIFY: choice(closeNotify, {
     default: "full",
     meaning: "Whether WebSocket clients are sent Close; auto: not the public Go client",
+  }),
+  EDGE_CLOSE_HINTS: boolean({
+    default: true,
+    meaning: "A Close says when to come back, or not to; clients that do not know it skip it",
   }),
   EDGE_DRAIN_DELAY_MS: duration({
     default: 5 * second,

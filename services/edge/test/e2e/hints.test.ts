@@ -28,7 +28,7 @@ for (const transport of transports) {
       await using edge = await startEdge();
       const { wire } = await openSession(edge, transport, "alice");
 
-      await edge.stop();
+      await edge.edge.stop();
 
       await expectClose(wire, transport, 2, "server shutdown");
       const hints = await nextHints(wire);
