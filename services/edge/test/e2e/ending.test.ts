@@ -147,6 +147,24 @@ for (const transport of transports) {
       await expectSilentEnd(wire);
     });
 
+    test("none: the last answer before a drain's end is written whole", async () => {
+      const settings = { [setting]: "none", EDGE_CLOSE_LINGER_MS: 2000 };
+      await using edge = await startEdge({ settings });
+      const { wire } = await openSession(edge, transport);
+      wire.sendBytes(request(held, 50));
+      const { answer } = await edge.upstream.nextCall();
+      wire.pause();
+      const drained = edge.edge.drain();
+      await until(async () => (await edge.metric("holdfast_draining")) === 1, "it drains");
+
+      answer({ status: 0, body: noise(6 * 1024 * kibibyte) });
+      wire.resume();
+
+      expect((await wire.next()).body.length).toBe(6 * 1024 * kibibyte);
+      await expectSilentEnd(wire);
+      await drained;
+    });
+
     test("it is set for each listener", async () => {
       await using edge = await startEdge({ settings: { [ofOther]: "none" } });
       const wire = await edge.open(transport);
