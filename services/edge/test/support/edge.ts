@@ -9,8 +9,6 @@ import { createMemoryRegistry, type Policy, type SessionRegistry } from "@holdfa
 import { type EdgeConfig, readEdgeConfig } from "../../src/config.ts";
 import { createEdge, type Edge } from "../../src/edge.ts";
 import { createEdgeMetrics } from "../../src/metrics.ts";
-import type { Pushes } from "../../src/push/pushes.ts";
-import type { TopicRule } from "../../src/push/topic-rules.ts";
 import type { edgeSettings } from "../../src/settings.ts";
 import { createScriptedUpstream, type ScriptedUpstream } from "./scripted-upstream.ts";
 
@@ -27,7 +25,6 @@ export interface TestEdgeOptions {
   readonly wrapRegistry?: (registry: SessionRegistry) => SessionRegistry;
   readonly hub?: MemoryHub;
   readonly clock?: Clock;
-  readonly topicRules?: readonly TopicRule[];
   /** False: seats of accounts may be left behind. */
   readonly checksSeats?: boolean;
 }
@@ -38,7 +35,6 @@ export interface TestEdge extends AsyncDisposable {
   readonly registry: SessionRegistry;
   readonly bus: ClusterBus;
   readonly upstream: ScriptedUpstream;
-  readonly pushes: Pushes;
   url(transport: TransportName): string;
   open(transport: TransportName, options?: Partial<WireOptions>): Promise<Wire>;
   issueToken(account: string, rules?: { limit?: number; policy?: Policy }): Promise<string>;

@@ -60,9 +60,9 @@ export function createScriptedUpstream(): ScriptedUpstream {
   );
 
   return {
-    route(command, listener, platform) {
+    hasRoute(command) {
       if (command === faulty) throw new TypeError("A bug of the node");
-      return upstream.route(command, listener, platform);
+      return upstream.hasRoute(command);
     },
     request(call) {
       calls.push(call);
