@@ -11,6 +11,7 @@ import {
   printable,
   runService,
   SettingsError,
+  systemClock,
 } from "@holdfast/runtime";
 import { faultOf } from "@holdfast/session";
 import { connectRedis, createRedisRegistry, createRedisTurn } from "@holdfast/session/redis";
@@ -22,6 +23,9 @@ import { createEdgeService, type EdgeService } from "./edge-service.ts";
 import { createEdgeMetrics } from "./metrics.ts";
 import { commandsOf, edgeSettings } from "./settings.ts";
 import { createEchoUpstream } from "./upstream/memory.ts";
+import { createNatsUpstream, type NatsUpstream } from "./upstream/nats.ts";
+import { createRouteTable, defaultRule } from "./upstream/route.ts";
+import { combineUpstreams } from "./upstream/upstream.ts";
 
 function main(): void {
   const { config, values, unknown } = readEdgeConfig(process.env, { isEmbedded: false });
@@ -40,6 +44,7 @@ function main(): void {
 
   let redis: Awaited<ReturnType<typeof connectRedis>> | null = null;
   let nats: Awaited<ReturnType<typeof connectNats>> | null = null;
+  let upstream: NatsUpstream | null = null;
   let service: EdgeService | null = null;
   const onRedisFault = (_stage: string, error: unknown) => counts.redisFailed(faultOf(error));
   const onNatsFault = (fault: string) => counts.natsFailed(fault);
@@ -83,6 +88,15 @@ function main(): void {
     async start() {
       if (redis === null || nats === null) throw new Error("Cannot start before Redis and NATS");
       const prefix = config.redisPrefix ?? "hf";
+      upstream = createNatsUpstream({
+        link: nats,
+        routes: createRouteTable([defaultRule], { tcp: "hf", ws: "hf" }),
+        nodeId: config.nodeId,
+        clock: systemClock,
+        onFault: onNatsFault,
+        onDropped: counts.replyDropped,
+      });
+      await upstream.start();
       service = createEdgeService({
         config,
         registry: createRedisRegistry({
@@ -92,7 +106,7 @@ function main(): void {
           onFault: onRedisFault,
         }),
         bus: createNatsBus({ connection: nats, onFault: onNatsFault }),
-        upstream: createEchoUpstream(commandsOf(config.echoCommands)),
+        upstream: combineUpstreams([createEchoUpstream(commandsOf(config.echoCommands)), upstream]),
         log,
         metrics,
         counts,
@@ -108,6 +122,7 @@ function main(): void {
     async stop() {
       watch.stop();
       for (const part of service?.parts.toReversed() ?? []) await part.stop();
+      upstream?.stop();
     },
   };
   const running = runService({

@@ -7,6 +7,7 @@ import { closeCodeNames, type Ending } from "@holdfast/protocol";
 import type { CounterCell, HistogramCell, Metrics } from "@holdfast/runtime";
 import type { StoreFault } from "@holdfast/session";
 import type { Counts } from "./hub.ts";
+import { requestMetrics } from "./request-metrics.ts";
 
 type TransportName = "tcp" | "ws";
 type PacketKind = "request" | "response" | "push" | "control";
@@ -19,13 +20,6 @@ export type LoginOutcome =
   | "limit"
   | "rate_limited"
   | "unavailable";
-export type RequestOutcome =
-  | "ok"
-  | "error"
-  | "timeout"
-  | "no_responder"
-  | "rate_limited"
-  | "cancelled";
 
 const transports = ["tcp", "ws"] as const;
 const authBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
@@ -227,37 +221,6 @@ function loginMetrics(metrics: Metrics) {
     },
     renewed: (ms: number) => renewal.observe(ms / 1000),
     repaired: (action: "closed" | "reasserted" | "released") => repairs.labels({ action }).inc(),
-  };
-}
-
-function requestMetrics(metrics: Metrics) {
-  const route = "local"; // names of routes come with routing over NATS
-  const requests = metrics.counter({
-    name: "holdfast_requests_total",
-    help: "Requests of command 4 to 255, by how they ended",
-    labels: ["route", "outcome"],
-  });
-  const duration = metrics.histogram({
-    name: "holdfast_request_duration_seconds",
-    help: "From a request's packet to its answer",
-    buckets: [...authBuckets, 10, 60],
-    labels: ["route"],
-  });
-  const limited = metrics.counter({
-    name: "holdfast_rate_limited_total",
-    help: "Requests refused because of a limit",
-    labels: ["scope"],
-  });
-  const took = duration.labels({ route });
-  const outcomes = new Map<RequestOutcome, CounterCell>();
-  const all = ["ok", "error", "timeout", "no_responder", "rate_limited", "cancelled"] as const;
-  for (const outcome of all) outcomes.set(outcome, requests.labels({ route, outcome }));
-  return {
-    requested(outcome: RequestOutcome, ms: number) {
-      outcomes.get(outcome)?.inc();
-      took.observe(ms / 1000);
-    },
-    rateLimited: (scope: "connection" | "admission") => limited.labels({ scope }).inc(),
   };
 }
 

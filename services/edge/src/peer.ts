@@ -90,6 +90,8 @@ export class Peer {
   pingPayload: Uint8Array | null = null;
 
   calls: Set<Call> | null = null;
+  /** What an upstream's adapter says of this connection in every call. */
+  rendered: string | null = null;
   /** What this peer adds to the node's `bodyBytes` beside its calls. */
   heldBytes = 0;
 

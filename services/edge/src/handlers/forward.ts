@@ -2,17 +2,33 @@
  * A request of command 4 to 255 on its way to an upstream and back: exactly one response, or the
  * connection closes. [§5.8] [§5.9] [I4]
  */
-import { compressBody, gatewayErrors, type Metadata, type Request } from "@holdfast/protocol";
+import {
+  compressBody,
+  encodeResponse,
+  type GatewayError,
+  gatewayErrors,
+  type Metadata,
+  type Request,
+  Status,
+} from "@holdfast/protocol";
 import type { Session } from "@holdfast/session";
 import type { Timed } from "../deadlines.ts";
-import { type Held, type Peer, respond, respondError } from "../peer.ts";
-import type { UpstreamCall, UpstreamReply } from "../upstream/upstream.ts";
+import { deliver, type Held, type Peer, respondError } from "../peer.ts";
+import type { RequestOutcome } from "../request-metrics.ts";
+import {
+  type Route,
+  type UpstreamCall,
+  UpstreamError,
+  type UpstreamFault,
+  type UpstreamReply,
+} from "../upstream/upstream.ts";
 
 const nothing = new Uint8Array(0);
 
 /** One unanswered request: what the upstream is shown, and what its answer is matched with. */
 export class Call implements UpstreamCall, Timed {
   readonly peer: Peer;
+  readonly route: Route;
   readonly command: number;
   readonly requestId: number;
   readonly metadata: Metadata;
@@ -21,14 +37,16 @@ export class Call implements UpstreamCall, Timed {
   readonly session: Session;
   body: Uint8Array;
   isDone = false;
+  onAbandoned: (() => void) | null = null;
   private aborter: AbortController | null = null;
 
-  constructor(peer: Peer, request: Request, held: Held, timeoutMs: number) {
+  constructor(peer: Peer, request: Request, held: Held, route: Route) {
     this.peer = peer;
+    this.route = route;
     this.command = request.command;
     this.requestId = request.requestId;
     this.metadata = request.metadata;
-    this.timeoutMs = timeoutMs;
+    this.timeoutMs = timeoutOf(peer, request, route);
     this.startedMs = peer.node.clock.monotonic();
     this.session = held.session;
     this.body = ownBytes(request);
@@ -37,11 +55,20 @@ export class Call implements UpstreamCall, Timed {
   get seat() {
     return this.peer.seat;
   }
+  get listener() {
+    return this.peer.connection.transport;
+  }
   get platform() {
     return this.peer.platform;
   }
   get version() {
     return this.peer.version;
+  }
+  get rendered(): string | null {
+    return this.peer.rendered;
+  }
+  set rendered(text: string | null) {
+    this.peer.rendered = text;
   }
   get deadlineMs(): number {
     return this.startedMs + this.timeoutMs;
@@ -66,14 +93,13 @@ export class Call implements UpstreamCall, Timed {
   }
 
   private abort(): void {
+    this.onAbandoned?.();
     this.aborter?.abort();
   }
 }
 
-type Outcome = Parameters<Peer["node"]["metrics"]["requested"]>[0];
-
 /** False: it was finished before. */
-function finish(call: Call, outcome: Outcome): boolean {
+function finish(call: Call, outcome: RequestOutcome): boolean {
   if (call.isDone) return false;
   call.isDone = true;
   const { node } = call.peer;
@@ -81,7 +107,7 @@ function finish(call: Call, outcome: Outcome): boolean {
   call.body = nothing;
   node.deadlines.remove(call);
   call.peer.calls?.delete(call);
-  node.metrics.requested(outcome, node.clock.monotonic() - call.startedMs);
+  node.metrics.requested(call.route.name, outcome, node.clock.monotonic() - call.startedMs);
   return true;
 }
 
@@ -92,66 +118,120 @@ function settled(peer: Peer): void {
 
 export function forward(peer: Peer, request: Request, held: Held): void {
   const { node } = peer;
-  if (!node.upstream.hasRoute(request.command)) {
-    node.metrics.requested("no_responder", 0);
-    respondError(peer, request.command, request.requestId, gatewayErrors.unknownCommand);
+  const { transport } = peer.connection;
+  const route = node.upstream.route(request.command, transport, peer.platform);
+  if (route === null) {
+    refuse(peer, request, null, "no_responder", gatewayErrors.unknownCommand);
     return;
   }
   peer.calls ??= new Set();
   if (peer.calls.size >= node.config.inFlightMax) {
-    node.metrics.requested("rate_limited", 0);
     node.metrics.rateLimited("connection");
-    respondError(peer, request.command, request.requestId, gatewayErrors.rateLimit);
+    refuse(peer, request, route, "rate_limited", gatewayErrors.rateLimit);
     return;
   }
   if (node.bodyBytes + request.body.length > node.config.nodeBodyBytesMax) {
-    node.metrics.requested("error", 0);
     node.metrics.rateLimited("admission");
-    respondError(peer, request.command, request.requestId, gatewayErrors.serviceUnavailable);
+    refuse(peer, request, route, "error", gatewayErrors.serviceUnavailable);
     return;
   }
-  const call = new Call(peer, request, held, timeoutOf(peer, request));
+  const call = new Call(peer, request, held, route);
   peer.calls.add(call);
   node.bodyBytes += call.body.length;
   node.deadlines.add(call);
   void run(call);
 }
 
+/** It never becomes a call. */
+function refuse(
+  peer: Peer,
+  { command, requestId }: Request,
+  route: Route | null,
+  outcome: RequestOutcome,
+  error: GatewayError,
+): void {
+  peer.node.metrics.requested(route?.name ?? null, outcome, 0);
+  respondError(peer, command, requestId, error);
+}
+
 /** 0 states nothing; above the maximum is the maximum. [D11] */
-function timeoutOf(peer: Peer, request: Request): number {
+function timeoutOf(peer: Peer, request: Request, route: Route): number {
   const { requestTimeoutMs, requestTimeoutMaxMs } = peer.node.config;
-  return Math.min(request.timeoutMs || requestTimeoutMs, requestTimeoutMaxMs);
+  const timeoutMs = request.timeoutMs || (route.timeoutMs ?? requestTimeoutMs);
+  return Math.min(timeoutMs, requestTimeoutMaxMs, route.timeoutMs ?? requestTimeoutMaxMs);
 }
 
 async function run(call: Call): Promise<void> {
-  const { node } = call.peer;
   try {
-    const reply = await node.upstream.request(call);
-    if (!finish(call, "ok")) return;
-    answer(call, reply);
+    answer(call, await call.peer.node.upstream.request(call));
   } catch (error) {
-    if (!finish(call, "error")) return;
-    node.metrics.exception("packet");
-    node.log.warn("upstream failed", { command: call.command, error: String(error) });
-    respondError(call.peer, call.command, call.requestId, gatewayErrors.internalError);
+    failed(call, error);
   }
   settled(call.peer);
 }
 
-/** Compressed when it is worth it [D08]; a body that cannot be packed is our fault. [§5.5] */
+/** A reply that no packet can carry is the upstream's fault; nothing has been said by then. [I4] */
 function answer(call: Call, reply: UpstreamReply): void {
+  if (call.isDone) return;
+  const packet = pack(call, reply);
+  finish(call, outcomeOf(reply.status));
+  deliver(call.peer, packet, "response", reply.body.length);
+}
+
+/** Compressed when it is worth it. [D08] [§5.5] */
+function pack(call: Call, { status, body, metadata }: UpstreamReply): Uint8Array {
   const { peer, command, requestId } = call;
   const { gzipMinBytes } = peer.node.config;
-  const small = reply.body.length < gzipMinBytes ? null : compressBody(reply.body, gzipMinBytes);
-  const options = reply.metadata ? { metadata: reply.metadata } : undefined;
+  const small = body.length < gzipMinBytes ? null : compressBody(body, gzipMinBytes);
+  const options = metadata ? { metadata } : undefined;
   try {
-    if (small === null) respond(peer, command, requestId, reply.status, reply.body, options);
-    else respond(peer, command, requestId, reply.status, small, { ...options, isCompressed: true });
+    if (small === null) {
+      return encodeResponse(peer.version, command, requestId, status, body, options);
+    }
+    const compressed = { ...options, isCompressed: true };
+    return encodeResponse(peer.version, command, requestId, status, small, compressed);
   } catch (error) {
-    // A body above 24 bits, or a status that is none: whatever it is, there is one answer. [I4]
-    peer.node.log.warn("upstream_unfit", { command, error: String(error) });
-    respondError(peer, command, requestId, gatewayErrors.internalError);
+    // A body above 24 bits, or a status that is none.
+    throw new UpstreamError("unfit", `Cannot pack a reply: ${String(error)}`, { cause: error });
   }
+}
+
+/** What the upstream itself says: 3, 5 and 6 blame the request. [§6] */
+function outcomeOf(status: number): RequestOutcome {
+  switch (status) {
+    case Status.success:
+      return "ok";
+    case Status.serverTimeout:
+      return "timeout";
+    case Status.badRequest:
+    case Status.unauthenticated:
+    case Status.permissionDenied:
+      return "bad_request";
+    default:
+      return "error";
+  }
+}
+
+const faults: Record<UpstreamFault, { error: GatewayError; outcome: RequestOutcome }> = {
+  unavailable: { error: gatewayErrors.serviceUnavailable, outcome: "no_responder" },
+  unfit: { error: gatewayErrors.internalError, outcome: "error" },
+  "too-large": { error: gatewayErrors.requestTooLarge, outcome: "bad_request" },
+};
+
+function failed(call: Call, error: unknown): void {
+  const { node } = call.peer;
+  const fault = error instanceof UpstreamError ? error.fault : null;
+  const { outcome, error: told } = faults[fault ?? "unfit"];
+  if (!finish(call, outcome)) return;
+  if (fault === null) node.metrics.exception("packet");
+  else node.metrics.upstreamFailed(call.route.name, fault);
+  // One that is away, or asked for too much, is counted; one that misbehaves has to be found.
+  if (fault === null || fault === "unfit") {
+    const { route, command } = call;
+    const event = fault === null ? "upstream_failed" : "upstream_unfit";
+    node.log.warn(event, { route: route.name, command, error: String(error) });
+  }
+  respondError(call.peer, call.command, call.requestId, told);
 }
 
 /**

@@ -3,7 +3,7 @@
  * requests in flight, deadlines and drains real before any other service exists.
  */
 import { Status } from "@holdfast/protocol";
-import type { Upstream, UpstreamCall, UpstreamReply } from "./upstream.ts";
+import type { Route, Upstream, UpstreamCall, UpstreamReply } from "./upstream.ts";
 
 export type CommandHandler = (call: UpstreamCall) => Promise<UpstreamReply>;
 
@@ -12,9 +12,10 @@ export async function echo(call: UpstreamCall): Promise<UpstreamReply> {
 }
 
 export function createMemoryUpstream(handlers: ReadonlyMap<number, CommandHandler>): Upstream {
+  const local: Route = { name: "local", timeoutMs: null };
   return {
-    hasRoute: (command) => handlers.has(command),
-    request(call) {
+    route: (command) => (handlers.has(command) ? local : null),
+    async request(call) {
       const handler = handlers.get(call.command);
       if (!handler) throw new Error(`Cannot answer command ${call.command}: there is no handler`);
       return handler(call);

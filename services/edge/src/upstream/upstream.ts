@@ -6,6 +6,8 @@ import type { Metadata } from "@holdfast/protocol";
 import type { Seat, Session } from "@holdfast/session";
 
 export interface UpstreamCall {
+  /** What `route` found for it. */
+  readonly route: Route;
   readonly command: number;
   /** The upstream may keep it: it shares no memory with what a socket reads next. */
   readonly body: Uint8Array;
@@ -16,10 +18,15 @@ export interface UpstreamCall {
   readonly session: Session;
   /** The return address for pushes. */
   readonly seat: Seat;
+  readonly listener: "tcp" | "ws";
   readonly platform: number;
   readonly version: 1 | 2;
   /** Raised when the deadline is over or the connection has gone; made when first asked for. */
   readonly signal: AbortSignal;
+  /** The same for who needs no signal, which costs more than the call: set it, it is called once. */
+  onAbandoned: (() => void) | null;
+  /** Stays with the connection, for what is the same in all its calls; null until it is set. */
+  rendered: string | null;
 }
 
 export interface UpstreamReply {
@@ -31,16 +38,24 @@ export interface UpstreamReply {
   readonly leave?: readonly string[];
 }
 
-/** Where a request of this command goes, by listener and platform. Its name is a metric's label. */
+/** Where a request of a command goes, by listener and platform. Its name is a metric's label. */
 export interface Route {
   readonly name: string; // from the configuration, never from the wire
+  /** For requests that state no timeout, and the most for those that do; null: the node's own. */
+  readonly timeoutMs: number | null;
 }
 
 /**
  * unavailable: nobody listens on the route just now. unfit: what came back is no answer, or more
  * than can be carried. too-large: the request does not fit what carries it.
  */
-export type UpstreamFault = "unavailable" | "unfit" | "too-large" | "timeout";
+export type UpstreamFault = "unavailable" | "unfit" | "too-large";
+
+/**
+ * late: nobody waits for it any more. duplicate: it has been answered. unknown: it answers nothing
+ * that was asked.
+ */
+export type DroppedReply = "late" | "duplicate" | "unknown";
 
 export class UpstreamError extends Error {
   readonly fault: UpstreamFault;
@@ -53,8 +68,33 @@ export class UpstreamError extends Error {
 }
 
 export interface Upstream {
-  /** False: nobody answers this command, so the requester gets 3 / 404 at once. */
-  hasRoute(command: number): boolean;
-  /** A throw is our fault: the requester gets 7 / 500. A late reply is dropped by the caller. */
+  /** Null: nobody answers this command, so the requester gets 3 / 404 at once. */
+  route(command: number, listener: "tcp" | "ws", platform: number): Route | null;
+  /**
+   * Rejects with an UpstreamError for what is part of the game; any other rejection is our fault,
+   * and the requester gets 7 / 500. A late reply is dropped by the caller.
+   */
   request(call: UpstreamCall): Promise<UpstreamReply>;
+}
+
+/** The first that has a route for a request takes it. */
+export function combineUpstreams(upstreams: readonly Upstream[]): Upstream {
+  const owners = new Map<Route, Upstream>();
+
+  return {
+    route(command, listener, platform) {
+      for (const upstream of upstreams) {
+        const route = upstream.route(command, listener, platform);
+        if (route === null) continue;
+        if (!owners.has(route)) owners.set(route, upstream); // as many as the configuration has
+        return route;
+      }
+      return null;
+    },
+    request(call) {
+      const owner = owners.get(call.route);
+      if (owner) return owner.request(call);
+      throw new Error(`Cannot send command ${call.command}: its route is none of these upstreams`);
+    },
+  };
 }

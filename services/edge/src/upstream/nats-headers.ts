@@ -1,0 +1,145 @@
+/**
+ * The headers of docs/upstreams.md: a request's are written, a reply's are read, with every field
+ * checked. Plain text in and out; no connection.
+ */
+import { bodyBytesMax, encodeErrorBody, type Metadata, metadataBytesMax } from "@holdfast/protocol";
+import type { Msg, MsgHdrs } from "nats";
+import { isTopic } from "../push/pushes.ts";
+import { type UpstreamCall, UpstreamError, type UpstreamReply } from "./upstream.ts";
+
+const languageCharsMax = 256;
+const topicsMax = 1000; // in one header; what a connection may join is less
+const messageCharsMax = 4096;
+
+/** The whole block of one request. What a connection says every time is rendered once. */
+export function renderHeaders(call: UpstreamCall, nowMs: number): string {
+  call.rendered ??= renderCaller(call);
+  const { command, requestId, timeoutMs } = call;
+  const metadata = renderForm("Holdfast-Metadata", call.metadata);
+  const deadlineMs = Math.floor(nowMs) + timeoutMs;
+  return `${call.rendered}Holdfast-Command: ${command}\r
+Holdfast-Request: ${requestId}\r
+Holdfast-Timeout: ${timeoutMs}\r
+Holdfast-Deadline: ${deadlineMs}\r
+${metadata}\r\n`;
+}
+
+function renderCaller(call: UpstreamCall): string {
+  const { session, seat, listener, platform, version } = call;
+  const language = session.clientMetadata["accept-language"] ?? "";
+  return `NATS/1.0\r
+Holdfast-Account: ${percent(session.account)}\r
+Holdfast-Tag: ${session.tag}\r
+Holdfast-Session: ${session.sid}\r
+Holdfast-Generation: ${session.generation}\r
+Holdfast-Seat: ${seat.node}/${seat.connection}\r
+Holdfast-Listener: ${listener}\r
+Holdfast-Platform: ${platform}\r
+Holdfast-Version: ${version}\r
+${renderText("Holdfast-Language", language.slice(0, languageCharsMax))}${renderForm(
+  "Holdfast-Identity",
+  session.metadata,
+)}`;
+}
+
+function renderText(name: string, text: string): string {
+  return text === "" ? "" : `${name}: ${percent(text)}\r\n`;
+}
+
+function renderForm(name: string, fields: Readonly<Record<string, string>>): string {
+  let form = "";
+  for (const key in fields) {
+    form += `${form === "" ? "" : "&"}${percent(key)}=${percent(fields[key] ?? "")}`;
+  }
+  return form === "" ? "" : `${name}: ${form}\r\n`;
+}
+
+/** Half a surrogate pair would throw; it becomes the replacement character. */
+function percent(text: string): string {
+  return encodeURIComponent(text.toWellFormed());
+}
+
+/** NATS itself answers in the place of an upstream: nobody has subscribed. */
+export function isNoResponders(message: Msg): boolean {
+  return message.headers?.code === 503 && message.data.length === 0;
+}
+
+/** Throws UpstreamError "unfit" for what no upstream may say. */
+export function readReply(message: Msg): UpstreamReply {
+  const { headers, data } = message;
+  if (data.length > bodyBytesMax) throw unfit(`a body of ${data.length} bytes: too many`);
+  if (!headers) return { status: 0, body: data };
+  const status = readNumber(headers, "Holdfast-Status", 255) ?? 0;
+  const metadata = readForm(headers, "Holdfast-Metadata");
+  const join = readTopics(headers, "Holdfast-Join");
+  const leave = readTopics(headers, "Holdfast-Leave");
+  return {
+    status,
+    body: status !== 0 && data.length === 0 ? readError(headers) : data,
+    ...(metadata ? { metadata } : {}),
+    ...(join ? { join } : {}),
+    ...(leave ? { leave } : {}),
+  };
+}
+
+/** Status without a body: code and message of the headers become the Error body. */
+function readError(headers: MsgHdrs): Uint8Array {
+  const code = readNumber(headers, "Holdfast-Code", Number.MAX_SAFE_INTEGER);
+  const text = headers.get("Holdfast-Message");
+  if (code === null && text === "") return new Uint8Array(0);
+  if (text.length > messageCharsMax) throw unfit(`Holdfast-Message of ${text.length} characters`);
+  return encodeErrorBody(code ?? 0, unpercent("Holdfast-Message", text));
+}
+
+function readNumber(headers: MsgHdrs, name: string, max: number): number | null {
+  const text = headers.get(name);
+  if (text === "") return null;
+  if (/^\d{1,16}$/.test(text) && Number(text) <= max) return Number(text);
+  throw unfit(`${name} must be a number from 0 to ${max}`);
+}
+
+function readTopics(headers: MsgHdrs, name: string): readonly string[] | null {
+  const text = headers.get(name);
+  if (text === "") return null;
+  const topics = text.split(",").map((topic) => topic.trim());
+  if (topics.length > topicsMax) throw unfit(`${name} names more than ${topicsMax} topics`);
+  if (!topics.every(isTopic)) throw unfit(`${name} has a name that is no topic`);
+  return topics;
+}
+
+export function readForm(headers: MsgHdrs, name: string): Metadata | null {
+  const text = headers.get(name);
+  if (text === "") return null;
+  if (text.length > 3 * metadataBytesMax) throw unfit(`${name} is too long`);
+  const fields: Record<string, string> = Object.create(null); // any key is one like any other
+  let bytes = 0;
+  for (const pair of text.split("&")) {
+    const at = pair.indexOf("=");
+    if (at < 1) throw unfit(`${name} must be a form: key=value&key=value`);
+    const key = unpercent(name, pair.slice(0, at)).toLowerCase();
+    const value = unpercent(name, pair.slice(at + 1));
+    bytes += pairBytes(name, key) + pairBytes(name, value);
+    fields[key] = value;
+  }
+  if (bytes > metadataBytesMax) throw unfit(`${name} is too long`);
+  return fields;
+}
+
+/** As the packet will say it: a length of one or two bytes, and that many bytes. [§5.4] */
+function pairBytes(name: string, text: string): number {
+  const bytes = Buffer.byteLength(text);
+  if (bytes > 0x7fff) throw unfit(`${name} has a part of ${bytes} bytes: at most ${0x7fff}`);
+  return bytes + (bytes > 0x7f ? 2 : 1);
+}
+
+function unpercent(name: string, text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch (error) {
+    throw unfit(`${name} must be percent-encoded UTF-8`, error);
+  }
+}
+
+function unfit(what: string, cause?: unknown): UpstreamError {
+  return new UpstreamError("unfit", what, { cause });
+}
