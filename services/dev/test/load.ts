@@ -32,7 +32,7 @@ export interface Load {
   leave(): Promise<void>;
   readonly open: readonly Link[];
   readonly counts: Readonly<Record<string, number>>;
-  /** A credential that was refused by the store's fault, or by nobody's. */
+  /** Answers that no client may get: of another status or body, or none at all. */
   readonly surprises: readonly string[];
 }
 
@@ -45,6 +45,7 @@ export interface Link {
 
 const answerMs = 20_000;
 const echo = 16;
+const sparesMax = 40; // tokens of one account
 
 /** Numbers from 0 up to 1, the same for the same seed. */
 export function createDraw(seed: number): () => number {
@@ -62,6 +63,7 @@ export function startLoad(options: LoadOptions): Load {
   const links = new Set<Link>();
   const counts: Record<string, number> = {};
   const surprises: string[] = [];
+  const spares = new Map<string, string[]>();
   let isPlaying = true;
   const playing = Array.from({ length: options.players }, (_, index) => play(index));
 
@@ -113,29 +115,55 @@ export function startLoad(options: LoadOptions): Load {
 
   /** A login with the session, or with a new token where that is empty. Null: refused, or ended. */
   async function enter(who: Who, sessionId: string, draw: () => number): Promise<Link | null> {
+    if (sessionId !== "") {
+      const body = encodeReconnectRequest({ sessionId, metadata: {} });
+      return (await dial({ who, kind: "reconnect", token: "", body }, draw)).link;
+    }
+    const token = await tokenOf(who);
+    if (token === "") return null;
+    const body = encodeAuthRequest({ token, metadata: {} });
+    const login: Login = { who, kind: "auth", token, body };
+    const first = await dial(login, draw);
+    if (first.link !== null || first.status !== Status.internalError) return first.link;
+    // The store was away, and may have spent the token all the same: somebody else tries it.
+    return (await dial(login, draw)).link;
+  }
+
+  async function dial(login: Login, draw: () => number): Promise<Outcome> {
+    const { who, kind, token, body } = login;
     const url = cluster.urls[Math.floor(draw() * cluster.urls.length)]!; // the draw is below 1
-    const kind = sessionId === "" ? "auth" : "reconnect";
-    const token = kind === "auth" ? await issue(who) : "";
-    if (kind === "auth" && token === "") return null;
     const wire = await openWire({ url, timeoutMs: answerMs }).catch(() => null);
     if (wire === null) {
       count("unreachable");
-      return null;
+      return { link: null, status: null };
     }
     const view = recorder.opened({ ...who, url, kind, token });
     void wire.closed.then((closed) => recorder.ended(view, closed));
-    const answer = await (kind === "auth"
-      ? wire.request(Command.auth, encodeAuthRequest({ token, metadata: {} }))
-      : wire.request(Command.reconnect, encodeReconnectRequest({ sessionId, metadata: {} }))
-    ).catch(() => null);
-    return answer === null ? vanished(view, wire) : decided(view, wire, answer);
+    const command = kind === "auth" ? Command.auth : Command.reconnect;
+    const ask = () => wire.request(command, body).catch(() => null);
+    let answer = await ask();
+    for (let tries = 0; tries < 2 && answer?.status === Status.internalError; tries++) {
+      if (draw() < 0.5) break;
+      count(`${kind} asked again`);
+      await Bun.sleep(draw() * 500);
+      answer = await ask();
+    }
+    const link = answer === null ? await vanished(view, wire) : decided(view, wire, answer);
+    return { link, status: answer?.status ?? null };
   }
 
-  async function issue({ account, limit }: Who): Promise<string> {
-    return cluster.issue(account, limit).catch(() => {
-      count("no token");
-      return "";
-    });
+  /** A new token; one that was put by while the store is away; empty when there is none left. */
+  async function tokenOf({ account, limit }: Who): Promise<string> {
+    const pool = spares.get(account) ?? [];
+    spares.set(account, pool);
+    const issue = () => cluster.issue(account, limit).catch(() => "");
+    const token = await issue();
+    if (token === "") return pool.pop() ?? "";
+    if (pool.length < sparesMax) {
+      const spare = await issue();
+      if (spare !== "") pool.push(spare);
+    }
+    return token;
   }
 
   function decided(view: View, wire: Wire, answer: Response): Link | null {
@@ -218,4 +246,17 @@ export function startLoad(options: LoadOptions): Load {
 interface Who {
   readonly account: string;
   readonly limit: number;
+}
+
+interface Login {
+  readonly who: Who;
+  readonly kind: View["kind"];
+  readonly token: string;
+  readonly body: Uint8Array;
+}
+
+interface Outcome {
+  readonly link: Link | null;
+  /** Null: no answer came. */
+  readonly status: number | null;
 }
