@@ -9,6 +9,7 @@ import { createEdgeAdmin, type EdgeAdmin } from "./admin.ts";
 import type { EdgeConfig } from "./config.ts";
 import { createEdge, type Edge } from "./edge.ts";
 import { createEdgeMetrics, type EdgeMetrics } from "./metrics.ts";
+import type { TopicRule } from "./push/topic-rules.ts";
 import type { Upstream } from "./upstream/upstream.ts";
 
 export interface EdgeServiceOptions {
@@ -16,6 +17,7 @@ export interface EdgeServiceOptions {
   readonly registry: SessionRegistry;
   readonly bus: ClusterBus;
   readonly upstream: Upstream;
+  readonly topicRules?: readonly TopicRule[];
   readonly log: Log;
   /** Both made by the caller when adapters count into them, too; otherwise neither. */
   readonly metrics?: Metrics;

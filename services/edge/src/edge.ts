@@ -16,6 +16,8 @@ import { createSweep, sweepIntervalMs } from "./liveness.ts";
 import type { EdgeMetrics } from "./metrics.ts";
 import type { EdgeNode } from "./node.ts";
 import { close, gone, Peer, tooSlow } from "./peer.ts";
+import { createPushes, type Pushes, pushTickMs } from "./push/pushes.ts";
+import type { TopicRule } from "./push/topic-rules.ts";
 import { createSeats } from "./seats.ts";
 import { createTcpTransport } from "./transport/tcp.ts";
 import type {
@@ -38,6 +40,8 @@ export interface EdgeOptions {
   readonly clock?: Clock;
   readonly isRedisUp?: () => boolean;
   readonly isNatsUp?: () => boolean;
+  /** What topics do with slow clients; the first that matches. Default: they are closed. */
+  readonly topicRules?: readonly TopicRule[];
   /** An operator asked over the bus; `inTurn`: one node after the other. */
   readonly onDrainAsked?: (inTurn: boolean) => void;
 }
@@ -47,6 +51,8 @@ export interface Edge {
   readonly tcpPort: number; // valid once started
   readonly wsPort: number;
   readonly connections: number;
+  /** For whoever brings pushes to this node. */
+  readonly pushes: Pushes;
   /** Not ready: starting, draining or stopped. */
   readiness(): { readonly ready: boolean; readonly reasons: readonly string[] };
   start(): Promise<void>;
@@ -59,12 +65,7 @@ export interface Edge {
 export function createEdge(options: EdgeOptions): Edge {
   const { config, log, clock = systemClock } = options;
   const node = createNode(options, clock);
-  const budget: OutboundBudget = {
-    connectionBytesMax: config.outboundBytesMax,
-    connectionPacketsMax: config.outboundPacketsMax,
-    nodeBytesMax: config.nodeOutboundBytesMax,
-    nodeBytes: 0,
-  };
+  const budget = node.outbound;
   const isRedisUp = options.isRedisUp ?? (() => true);
   const transports = createTransports(node, budget, isRedisUp);
   const stops: (() => void | Promise<void>)[] = [];
@@ -79,6 +80,9 @@ export function createEdge(options: EdgeOptions): Edge {
     callsInFlight: () => node.deadlines.size,
     outboundBytes: () => budget.nodeBytes,
     bodyBytes: () => node.bodyBytes,
+    topics: () => node.pushes.topics.size,
+    topicMemberships: () => node.pushes.memberships,
+    pushesWaiting: () => node.pushes.waiting,
     isRedisUp,
     isNatsUp: options.isNatsUp ?? (() => options.bus.isConnected()),
     isDraining: () => stage === "draining",
@@ -99,6 +103,7 @@ export function createEdge(options: EdgeOptions): Edge {
     get connections() {
       return node.hub.sockets;
     },
+    pushes: node.pushes,
     readiness: () =>
       stage === "running" ? { ready: true, reasons: [] } : { ready: false, reasons: [stage] },
     start,
@@ -110,9 +115,10 @@ export function createEdge(options: EdgeOptions): Edge {
     stops.push(await options.bus.subscribe(node.id, (event) => told(node, event, options)));
     const sweep = createSweep(node);
     stops.push(clock.every(sweepIntervalMs, () => guarded(() => tick(sweep))));
-    const { deadlines } = node;
+    const { deadlines, pushes } = node;
     const expire = () => deadlines.tick(clock.monotonic());
     stops.push(clock.every(deadlines.intervalMs, () => guarded(expire)));
+    stops.push(clock.every(pushTickMs, () => guarded(pushes.tick)));
     stops.push(clock.every(jittered(config.renewIntervalMs), () => void node.seats.renew()));
     await transports.tcp.start();
     await transports.ws.start();
@@ -212,6 +218,13 @@ function createNode(options: EdgeOptions, clock: Clock): EdgeNode {
     inflatedBytesMax: config.inflatedBytesMax,
     heartbeatBytesMax,
   };
+  const outbound: OutboundBudget = {
+    connectionBytesMax: config.outboundBytesMax,
+    connectionPacketsMax: config.outboundPacketsMax,
+    nodeBytesMax: config.nodeOutboundBytesMax,
+    nodeBytes: 0,
+  };
+  const rules = options.topicRules ?? [];
   const node: EdgeNode = {
     id: config.nodeId,
     config,
@@ -224,6 +237,8 @@ function createNode(options: EdgeOptions, clock: Clock): EdgeNode {
     hub: createHub(),
     seats: createSeats(() => node),
     deadlines: createDeadlines(clock.monotonic()),
+    pushes: createPushes(() => node, { rules, limits: config, outbound }),
+    outbound,
     credentialKey: randomBytes(32),
     limits: { login, entering: { ...login, hold: true }, open },
     bodyBytes: 0,
@@ -280,8 +295,8 @@ function createEvents(node: EdgeNode): ConnectionEvents<Peer> {
     data: receive,
     text: textMessage,
     alive,
+    drained: node.pushes.drained,
     overflowed: tooSlow,
-    drained: () => {}, // nothing waits outside the outbox yet
     closed: gone,
   };
 }

@@ -2,6 +2,14 @@
 export { type EdgeConfig, readEdgeConfig } from "./config.ts";
 export { createEdge, type Edge, type EdgeOptions } from "./edge.ts";
 export { createEdgeService, type EdgeService, type EdgeServiceOptions } from "./edge-service.ts";
+export type {
+  JoinOutcome,
+  OutgoingPush,
+  PushCounts,
+  Pushes,
+  PushOutcome,
+} from "./push/pushes.ts";
+export type { TopicRule } from "./push/topic-rules.ts";
 export { commandsOf, edgeSettings } from "./settings.ts";
 export {
   type CommandHandler,

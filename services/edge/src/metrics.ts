@@ -7,6 +7,7 @@ import { closeCodeNames, type Ending } from "@holdfast/protocol";
 import type { CounterCell, HistogramCell, Metrics } from "@holdfast/runtime";
 import type { StoreFault } from "@holdfast/session";
 import type { Counts } from "./hub.ts";
+import { pushMetrics } from "./push/push-metrics.ts";
 import { requestMetrics } from "./request-metrics.ts";
 
 type TransportName = "tcp" | "ws";
@@ -20,7 +21,6 @@ export type LoginOutcome =
   | "limit"
   | "rate_limited"
   | "unavailable";
-
 const transports = ["tcp", "ws"] as const;
 const authBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 const sizeBuckets = [64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216];
@@ -33,6 +33,9 @@ export interface EdgeReadings {
   readonly callsInFlight: () => number;
   readonly outboundBytes: () => number;
   readonly bodyBytes: () => number;
+  readonly topics: () => number;
+  readonly topicMemberships: () => number;
+  readonly pushesWaiting: () => number;
   readonly isRedisUp: () => boolean;
   readonly isNatsUp: () => boolean;
   readonly isDraining: () => boolean;
@@ -49,6 +52,7 @@ export function createEdgeMetrics(metrics: Metrics) {
     ...packetMetrics(metrics),
     ...loginMetrics(metrics),
     ...requestMetrics(metrics),
+    ...pushMetrics(metrics),
     ...faultMetrics(metrics),
     /** Gauges that are read from the node; called once, when the node exists. */
     watch: (readings: EdgeReadings) => watch(metrics, readings),
@@ -277,6 +281,9 @@ function watch(metrics: Metrics, readings: EdgeReadings): void {
   gauge("requests_in_flight", "Requests that wait for an upstream", readings.callsInFlight);
   gauge("outbound_queue_bytes", "Bytes that wait for clients to read", readings.outboundBytes);
   gauge("body_memory_bytes", "Bodies being assembled or awaiting an answer", readings.bodyBytes);
+  gauge("topics", "Topics with a member on this node", readings.topics);
+  gauge("topic_memberships", "Connections in topics, of all topics", readings.topicMemberships);
+  gauge("pushes_waiting", "Pushes held back for slow clients or by a pace", readings.pushesWaiting);
   gauge("draining", "1 from the signal on", () => Number(readings.isDraining()));
   gauge("drain_elapsed_seconds", "Since the drain began; 0: none", readings.drainElapsedSeconds);
   gauge("drain_window_seconds", "Time set for closing all", () => readings.drainWindowSeconds);

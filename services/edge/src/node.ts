@@ -7,7 +7,9 @@ import type { EdgeConfig } from "./config.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Hub } from "./hub.ts";
 import type { EdgeMetrics } from "./metrics.ts";
+import type { NodePushes } from "./push/pushes.ts";
 import type { Seats } from "./seats.ts";
+import type { OutboundBudget } from "./transport/transport.ts";
 import type { Upstream } from "./upstream/upstream.ts";
 
 export interface EdgeNode {
@@ -22,6 +24,8 @@ export interface EdgeNode {
   readonly hub: Hub;
   readonly seats: Seats;
   readonly deadlines: Deadlines;
+  readonly pushes: NodePushes;
+  readonly outbound: OutboundBudget;
   /** Credentials are derived with it, so that a repeated login needs no state. */
   readonly credentialKey: Uint8Array;
   readonly limits: {

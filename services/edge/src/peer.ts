@@ -21,6 +21,8 @@ import type { Seat, Session } from "@holdfast/session";
 import type { Call } from "./handlers/forward.ts";
 import type { ConnectionState } from "./hub.ts";
 import type { EdgeNode } from "./node.ts";
+import type { PushLane } from "./push/delivery.ts";
+import type { Topic } from "./push/topics.ts";
 import type { Connection, Farewell } from "./transport/transport.ts";
 
 /** A seat and the session in it. `proven` turns true once the client has shown its new id. */
@@ -90,6 +92,9 @@ export class Peer {
   pingPayload: Uint8Array | null = null;
 
   calls: Set<Call> | null = null;
+  topics: Set<Topic> | null = null;
+  /** Pushes that wait; null as long as the socket takes them. */
+  lane: PushLane | null = null;
   /** What an upstream's adapter says of this connection in every call. */
   rendered: string | null = null;
   /** What this peer adds to the node's `bodyBytes` beside its calls. */
@@ -176,6 +181,7 @@ export function close(peer: Peer, name: EndingName): boolean {
   move(peer, { at: "closed", ending: name });
   node.hub.remove(peer);
   dropCalls(peer);
+  node.pushes.released(peer);
   forgetWaiting(peer);
   holdBytes(peer, 0);
   peer.decoder = null;
@@ -279,6 +285,8 @@ export function deliver(
     return;
   }
   peer.node.metrics.sent(peer.connection.transport, kind, bodyBytes);
+  // It went ahead of the pushes that wait, but they share the bounds.
+  if (kind !== "push" && peer.lane !== null) peer.node.pushes.makeRoom(peer);
 }
 
 /** It does not read what is sent to it. */

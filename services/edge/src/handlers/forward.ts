@@ -175,6 +175,7 @@ function answer(call: Call, reply: UpstreamReply): void {
   if (call.isDone) return;
   const packet = pack(call, reply);
   finish(call, outcomeOf(reply.status));
+  call.peer.node.pushes.change(call.peer, reply);
   deliver(call.peer, packet, "response", reply.body.length);
 }
 

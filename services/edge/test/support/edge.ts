@@ -9,6 +9,8 @@ import { createMemoryRegistry, type Policy, type SessionRegistry } from "@holdfa
 import { type EdgeConfig, readEdgeConfig } from "../../src/config.ts";
 import { createEdge, type Edge } from "../../src/edge.ts";
 import { createEdgeMetrics } from "../../src/metrics.ts";
+import type { Pushes } from "../../src/push/pushes.ts";
+import type { TopicRule } from "../../src/push/topic-rules.ts";
 import type { edgeSettings } from "../../src/settings.ts";
 import { createScriptedUpstream, type ScriptedUpstream } from "./scripted-upstream.ts";
 
@@ -25,6 +27,7 @@ export interface TestEdgeOptions {
   readonly wrapRegistry?: (registry: SessionRegistry) => SessionRegistry;
   readonly hub?: MemoryHub;
   readonly clock?: Clock;
+  readonly topicRules?: readonly TopicRule[];
   /** False: seats of accounts may be left behind. */
   readonly checksSeats?: boolean;
 }
@@ -35,6 +38,7 @@ export interface TestEdge extends AsyncDisposable {
   readonly registry: SessionRegistry;
   readonly bus: ClusterBus;
   readonly upstream: ScriptedUpstream;
+  readonly pushes: Pushes;
   url(transport: TransportName): string;
   open(transport: TransportName, options?: Partial<WireOptions>): Promise<Wire>;
   issueToken(account: string, rules?: { limit?: number; policy?: Policy }): Promise<string>;
@@ -72,8 +76,11 @@ export async function startEdge(options: TestEdgeOptions = {}): Promise<TestEdge
   const counts = createEdgeMetrics(metrics);
   const wrapped = options.wrapRegistry?.(registry) ?? registry;
   const clock = options.clock ? { clock: options.clock } : {};
+  const rules = options.topicRules ? { topicRules: options.topicRules } : {};
   const log = createSilentLog();
-  const edge = createEdge({ config, registry: wrapped, bus, upstream, log, counts, ...clock });
+  const given = { config, registry: wrapped, bus, upstream, log, counts, ...clock, ...rules };
+  const edge = createEdge(given);
+  const { pushes } = edge;
   await edge.start();
 
   const wires: Wire[] = [];
@@ -81,7 +88,7 @@ export async function startEdge(options: TestEdgeOptions = {}): Promise<TestEdge
   let isStopped = false;
 
   return {
-    ...{ edge, config, registry, bus, upstream, url, open, issueToken, online, metric, stop },
+    ...{ edge, pushes, config, registry, bus, upstream, url, open, issueToken, online, metric, stop },
     async [Symbol.asyncDispose]() {
       await stop();
       await checkBooks(metrics);
@@ -136,7 +143,8 @@ async function checkBooks(metrics: Metrics): Promise<void> {
   const closed = sumOf(text, "holdfast_closes_total");
   if (opened !== closed) throw new Error(`${opened} were opened, ${closed} were closed [I5]`);
   const gauges = ["connections", "logins_owned", "requests_in_flight", "outbound_queue_bytes"];
-  for (const gauge of [...gauges, "body_memory_bytes"]) {
+  gauges.push("body_memory_bytes", "topics", "topic_memberships", "pushes_waiting");
+  for (const gauge of gauges) {
     const value = sumOf(text, `holdfast_${gauge}`);
     if (value !== 0) throw new Error(`holdfast_${gauge} is ${value} after the end [I6]`);
   }

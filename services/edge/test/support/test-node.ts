@@ -12,6 +12,7 @@ import { createDeadlines } from "../../src/deadlines.ts";
 import { createHub } from "../../src/hub.ts";
 import { createEdgeMetrics } from "../../src/metrics.ts";
 import type { EdgeNode } from "../../src/node.ts";
+import { createPushes } from "../../src/push/pushes.ts";
 import { createSeats } from "../../src/seats.ts";
 import type { Connection, Farewell } from "../../src/transport/transport.ts";
 import type { TestSettings } from "./edge.ts";
@@ -39,6 +40,8 @@ export function createTestNode(settings: TestSettings = {}): TestNode {
   const metrics = createMetrics();
   metrics.stop();
   const limits = { bodyBytesMax: 65_536, inflatedBytesMax: 65_536, heartbeatBytesMax: 65_536 };
+  const most = { connectionBytesMax: 1_000_000, connectionPacketsMax: 1000, nodeBytesMax: 2_000_000 };
+  const outbound = { ...most, nodeBytes: 0 };
   const node: EdgeNode = {
     ...{ id: config.nodeId, config, clock, hub, log: createSilentLog() },
     metrics: createEdgeMetrics(metrics),
@@ -47,6 +50,8 @@ export function createTestNode(settings: TestSettings = {}): TestNode {
     upstream: createScriptedUpstream(),
     seats: createSeats(() => node),
     deadlines: createDeadlines(clock.monotonic()),
+    pushes: createPushes(() => node, { rules: [], limits: config, outbound }),
+    outbound,
     credentialKey: new Uint8Array(32),
     limits: { login: limits, entering: { ...limits, hold: true }, open: limits },
     ...{ bodyBytes: 0, isDraining: false },
