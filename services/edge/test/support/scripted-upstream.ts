@@ -60,9 +60,9 @@ export function createScriptedUpstream(): ScriptedUpstream {
   );
 
   return {
-    hasRoute(command) {
+    route(command, listener, platform) {
       if (command === faulty) throw new TypeError("A bug of the node");
-      return upstream.hasRoute(command);
+      return upstream.route(command, listener, platform);
     },
     request(call) {
       calls.push(call);
