@@ -22,6 +22,8 @@ const servicesFolder = join(import.meta.dir, "../..");
 export interface ProcessOptions extends ClusterOptions {
   /** What becomes of the children's logs. Default: they go to standard error. */
   readonly log?: "inherit" | "ignore";
+  /** Follow the arguments of the nats-server. */
+  readonly natsArgs?: readonly string[];
 }
 
 /** One edge; it may be ended and started again in the same place. */
@@ -60,7 +62,7 @@ export async function startProcesses(options: ProcessOptions): Promise<ProcessCl
   try {
     const redis = await startRedis();
     stops.push(redis.stop);
-    const nats = await startNats();
+    const nats = await startNats({ args: options.natsArgs ?? [] });
     stops.push(nats.stop);
     const context = { options, redis, nats, fail };
     const names = Array.from({ length: options.edges }, (_, index) => `edge-${index + 1}`);

@@ -9,6 +9,7 @@ import {
   type Response,
   Status,
 } from "@holdfast/protocol";
+import { exchange, freePort } from "@holdfast/servers";
 import type { SessionRegistry } from "@holdfast/session";
 import { connectRedis, createRedisRegistry } from "@holdfast/session/redis";
 import { type ProcessCluster, startProcesses } from "../src/processes.ts";
@@ -19,6 +20,10 @@ export interface TestCluster extends ProcessCluster {
   issue(account: string, limit?: number): Promise<string>;
   /** TCP and WebSocket addresses of all edges, in turn. */
   readonly urls: readonly string[];
+  /** One line to Redis and its answer, past every client library. */
+  askRedis(line: string): Promise<string>;
+  /** As the nats-server counts them. */
+  natsSubscriptions(): Promise<number>;
 }
 
 const dayMs = 24 * 60 * 60 * 1000;
@@ -26,8 +31,10 @@ const dayMs = 24 * 60 * 60 * 1000;
 export async function startTestCluster(
   settings: Readonly<Record<string, string>> = {},
 ): Promise<TestCluster> {
+  const monitorPort = await freePort();
   const cluster = await startProcesses({
     edges: 3,
+    natsArgs: ["--http_port", String(monitorPort)],
     log: "ignore",
     settings: { EDGE_ALLOW_SHORT_TIMERS: "true", EDGE_LOG_LEVEL: "error", ...settings },
   });
@@ -43,6 +50,15 @@ export async function startTestCluster(
     async issue(account, limit = 1) {
       const identity = { account, seatsMax: limit, policy: "displace", metadata: {} } as const;
       return (await registry.issue(identity, dayMs)).token;
+    },
+    askRedis(line) {
+      const { host, port } = cluster.redis;
+      const isComplete = (text: string) => text.endsWith("\r\n");
+      return exchange({ host, port, send: `${line}\r\n`, isComplete });
+    },
+    async natsSubscriptions() {
+      const answer = await fetch(`http://127.0.0.1:${monitorPort}/varz`);
+      return ((await answer.json()) as { subscriptions: number }).subscriptions; // as documented
     },
     async stop() {
       await redis.close();

@@ -21,6 +21,21 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => cluster.stop());
 
+/**
+ * Used tokens, sessions and the two records of their account stay until they expire: a client may
+ * come back, and a token must be known as used. Seats must not stay, nor anything for ever.
+ */
+async function keysLeft(): Promise<string[]> {
+  const count = (pattern: string, condition: string) =>
+    cluster.askRedis(
+      `EVAL "local n = 0 for _, k in ipairs(redis.call('KEYS', '${pattern}')) do ` +
+        `if ${condition} then n = n + 1 end end return n" 0`,
+    );
+  const eternal = await count("*", "redis.call('PTTL', k) < 0");
+  const seats = await count("hf:*:seats", "true");
+  return [`${eternal.trim()} without expiry`, `${seats.trim()} seats`];
+}
+
 describe("random load", () => {
   test.each([
     { how: "while all is well", isAway: false, overlapMs: 1000 },
@@ -31,6 +46,7 @@ describe("random load", () => {
       const [seed, recorder] = [seedOf(how), createRecorder()];
       const crowd = { players: 60, accounts: 25, prefix: `load-${isAway}` };
       const descriptors = await metric(cluster, "process_open_fds");
+      const subscriptions = await cluster.natsSubscriptions();
       const load = startLoad({ cluster, recorder, seed, ...crowd });
       await Bun.sleep(1000);
       if (isAway) cluster.nats.signal("SIGSTOP");
@@ -51,6 +67,9 @@ describe("random load", () => {
       await until("the sockets to be gone", async () => {
         return (await metric(cluster, "process_open_fds")) <= descriptors + 3;
       });
+      const subscribed = cluster.natsSubscriptions;
+      await until("all subscriptions", async () => (await subscribed()) === subscriptions);
+      expect(await keysLeft()).toEqual([":0 without expiry", ":0 seats"]);
     },
     60_000,
   );

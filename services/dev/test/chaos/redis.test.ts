@@ -7,7 +7,6 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Wire } from "@holdfast/client/wire";
 import { openWire } from "@holdfast/client/wire";
 import { Command, encodeAuthRequest, Status } from "@holdfast/protocol";
-import { exchange } from "@holdfast/servers";
 import { aftermathOf, leaveAll } from "../aftermath.ts";
 import { type Load, startLoad } from "../load.ts";
 import { createRecorder, type Recorder } from "../recorder.ts";
@@ -29,12 +28,6 @@ beforeAll(async () => {
 afterAll(() => cluster.stop());
 
 const nothing = new Uint8Array(0);
-
-/** One line to Redis and its answer, past every client library. */
-async function redis(line: string): Promise<string> {
-  const { host, port } = cluster.redis;
-  return exchange({ host, port, send: `${line}\r\n`, isComplete: (text) => text.endsWith("\r\n") });
-}
 
 function play(what: string, prefix: string): { load: Load; recorder: Recorder } {
   const [seed, recorder] = [seedOf(what), createRecorder()];
@@ -167,12 +160,12 @@ describe("Redis that may not write", () => {
       const { load, recorder } = play(`Redis ${way.what}`, way.on.slice(0, 4).toLowerCase());
       await Bun.sleep(800);
 
-      expect(await redis(way.on)).toBe("+OK\r\n");
+      expect(await cluster.askRedis(way.on)).toBe("+OK\r\n");
       await Bun.sleep(200);
       const refused = await present(cluster.urls[1]!, spare).catch((error) => error);
       await Bun.sleep(1000);
       const beat = await open.wire.request(Command.heartbeat, nothing);
-      expect(await redis(way.off)).toBe("+OK\r\n");
+      expect(await cluster.askRedis(way.off)).toBe("+OK\r\n");
       await Bun.sleep(1000);
       await load.settle();
       await recovered();
