@@ -88,7 +88,8 @@ export async function startEdge(options: TestEdgeOptions = {}): Promise<TestEdge
   let isStopped = false;
 
   return {
-    ...{ edge, pushes, config, registry, bus, upstream, url, open, issueToken, online, metric, stop },
+    ...{ edge, pushes, config, registry, bus, upstream },
+    ...{ url, open, issueToken, online, metric, stop },
     async [Symbol.asyncDispose]() {
       await stop();
       await checkBooks(metrics);

@@ -40,8 +40,10 @@ export function createTestNode(settings: TestSettings = {}): TestNode {
   const metrics = createMetrics();
   metrics.stop();
   const limits = { bodyBytesMax: 65_536, inflatedBytesMax: 65_536, heartbeatBytesMax: 65_536 };
-  const most = { connectionBytesMax: 1_000_000, connectionPacketsMax: 1000, nodeBytesMax: 2_000_000 };
-  const outbound = { ...most, nodeBytes: 0 };
+  const outbound = {
+    ...{ connectionBytesMax: 1_000_000, connectionPacketsMax: 1000 },
+    ...{ nodeBytesMax: 2_000_000, nodeBytes: 0 },
+  };
   const node: EdgeNode = {
     ...{ id: config.nodeId, config, clock, hub, log: createSilentLog() },
     metrics: createEdgeMetrics(metrics),
