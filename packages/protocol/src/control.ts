@@ -79,6 +79,8 @@ export interface ErrorBody {
 const loginEntriesMax = 64;
 const loginBytesMax = 8 * 1024;
 
+const utf8 = new TextEncoder();
+
 /** Throws if `retryAfterMs` is no 32 bit unsigned integer. */
 export function encodeClose(code: number, reason: string, hints: CloseHints = {}): Uint8Array {
   // Open enum: the library takes any number, only its type lists the known ones.
@@ -186,7 +188,7 @@ function toSafeNumber(name: string, value: bigint): number {
 function checkLoginMetadata(metadata: LoginMetadata): LoginMetadata {
   const entries = Object.entries(metadata);
   const bytes = entries.reduce(
-    (sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(value),
+    (sum, [key, value]) => sum + utf8.encode(key).length + utf8.encode(value).length,
     0,
   );
   if (entries.length > loginEntriesMax || bytes > loginBytesMax) {

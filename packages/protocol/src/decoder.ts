@@ -8,7 +8,6 @@
  * announced costs nothing, and no large chunk is kept alive for the few bytes at its end.
  */
 
-import assert from "node:assert/strict";
 import { headerSize } from "./layout.ts";
 import { Command, type Packet, ProtocolError, type Version } from "./packet.ts";
 import {
@@ -166,7 +165,7 @@ export class Decoder {
   /** Moves bytes from the chunk to the piece, where there is room for them. */
   #fill(piece: Uint8Array, count: number): void {
     const chunk = this.#chunk;
-    assert(chunk !== null && count > 0);
+    if (chunk === null) throw new Error("Cannot fill a piece without a chunk"); // a bug of ours
     const start = this.#chunkOffset;
     // A view of the whole is one object less, and the usual case when bytes come in small chunks.
     piece.set(

@@ -1,6 +1,7 @@
 /**
  * Bodies in gzip, RFC 1952. What comes in is untrusted: it has a ceiling on what it may inflate to,
- * and its own word about its size counts for nothing. [§5.6]
+ * and its own word about its size counts for nothing. In a build for browsers gzip-browser.ts takes
+ * its place. [§5.6]
  */
 
 import { gunzipSync, gzipSync } from "node:zlib";
