@@ -163,10 +163,17 @@ function isDuplicate(ending: EndingName): boolean {
 function tellLosers(node: EdgeNode, by: Peer, claim: Claim): void {
   const { account } = claim.session;
   const atMs = node.clock.now();
-  const nodes = new Set([...claim.displaced, ...claim.takenOver].map((seat) => seat.node));
+  // A call that was given up may have seated this very connection, which then goes on in its new
+  // seat: it is no loser.
+  const isOther = (seat: LostSeat) => seat.node !== node.id || seat.connection !== by.id;
+  const lost = {
+    displaced: claim.displaced.filter(isOther),
+    takenOver: claim.takenOver.filter(isOther),
+  };
+  const nodes = new Set([...lost.displaced, ...lost.takenOver].map((seat) => seat.node));
   for (const name of nodes) {
-    const displaced = connectionsOn(name, claim.displaced);
-    const takenOver = connectionsOn(name, claim.takenOver);
+    const displaced = connectionsOn(name, lost.displaced);
+    const takenOver = connectionsOn(name, lost.takenOver);
     if (name === node.id) closeLosers(node, displaced, takenOver, 0);
     else {
       node.bus.publish(name, { type: "connect", account, by: by.seat, displaced, takenOver, atMs });

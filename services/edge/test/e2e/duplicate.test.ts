@@ -1,10 +1,12 @@
 import { describe, expect, test } from "bun:test";
-import { Command } from "@holdfast/protocol";
+import { Command, Status } from "@holdfast/protocol";
+import { RegistryUnavailable } from "@holdfast/session";
 import { until } from "../support/arrivals.ts";
 import { startEdge, transports } from "../support/edge.ts";
 import {
   accepted,
   auth,
+  authBody,
   expectClose,
   expectError,
   nothing,
@@ -45,6 +47,32 @@ for (const transport of transports) {
       await expectClose(first.wire, transport, 6, "duplicate login");
       expect(third.session).toMatchObject({ limit: 2, online: 2 });
       await settle(second.wire);
+    });
+
+    // Its first Auth took a seat, but the answer was lost on the way from the registry.
+    test("connection that logs in again with another token does not push itself out", async () => {
+      let isLost = true;
+      await using edge = await startEdge({
+        wrapRegistry: (registry) => ({
+          ...registry,
+          async login(token, presented) {
+            const claim = await registry.login(token, presented);
+            if (isLost) throw new RegistryUnavailable("refused");
+            return claim;
+          },
+        }),
+        checksSeats: false, // the first one lapses
+      });
+      const wire = await edge.open(transport);
+      const lost = await wire.request(Command.auth, authBody(await edge.issueToken("alice")));
+      expectError(lost, "serviceUnavailable");
+      isLost = false;
+
+      const again = await wire.request(Command.auth, authBody(await edge.issueToken("alice")));
+
+      expect(again.status).toBe(Status.success);
+      await settle(wire);
+      expect(await edge.online("alice")).toBe(1);
     });
 
     test("other accounts are left alone", async () => {
