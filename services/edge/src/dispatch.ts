@@ -258,6 +258,8 @@ function resumeInput(peer: Peer): void {
   peer.connection.resume();
   if (peer.decoder === null) hold(peer, 0);
   else drainDecoder(peer);
+  // All of this was sent before our answer: it shows nothing of the new id. [D20]
+  if (peer.phase.at === "open") peer.phase.held.proven = false;
 }
 
 function handleWaiting(peer: Peer, item: Packet | Uint8Array): void {
