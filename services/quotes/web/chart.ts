@@ -1,7 +1,7 @@
 /** The one large chart: three minutes of the chosen symbol, in the colours of the page. */
 import uPlot from "uplot";
-import { priceText, timeText } from "./format.ts";
-import type { Line } from "./market.ts";
+import { priceText, timeText } from "../src/format.ts";
+import type { Line } from "../src/market.ts";
 
 export interface Chart {
   draw(line: Line): void;

@@ -4,6 +4,8 @@
  */
 import { type Client, ClientStopped, createClient, type Login } from "@holdfast/client";
 import type { Quote } from "../src/feed.ts";
+import { timeText } from "../src/format.ts";
+import type { Market } from "../src/market.ts";
 import {
   decodeInstruments,
   decodeQuote,
@@ -11,8 +13,6 @@ import {
   encodeSymbols,
   QuotesCommand,
 } from "../src/messages.ts";
-import { timeText } from "./format.ts";
-import type { Market } from "./market.ts";
 
 export interface EdgePlace {
   readonly node: string;

@@ -1,11 +1,12 @@
 /** The desk behind the gate: it wires the connection to what is seen of it, and keeps the time. */
+
+import { changeText, priceText } from "../src/format.ts";
+import { createMarket, type Market } from "../src/market.ts";
 import { createChart } from "./chart.ts";
 import { type Connection, createConnection, type EdgePlace, type Standing } from "./connection.ts";
 import { element, write } from "./element.ts";
-import { changeText, priceText } from "./format.ts";
 import { createJournal } from "./journal.ts";
 import { createLatency } from "./latency.ts";
-import { createMarket, type Market } from "./market.ts";
 import { createNotice } from "./notice.ts";
 import { createWatchlist } from "./watchlist.ts";
 

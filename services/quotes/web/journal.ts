@@ -1,6 +1,7 @@
 /** What happened, the newest first, with its time; no more than one would scroll through. */
+
+import { timeText } from "../src/format.ts";
 import type { Tone } from "./connection.ts";
-import { timeText } from "./format.ts";
 
 export interface Journal {
   add(tone: Tone, text: string): void;

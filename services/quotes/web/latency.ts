@@ -1,7 +1,8 @@
 /** The time to the node and back, measured with a heartbeat each second, as a number and a line. */
+
+import { median, millisecondsText } from "../src/format.ts";
+import { sparklinePath } from "../src/sparkline.ts";
 import { element, write } from "./element.ts";
-import { median, millisecondsText } from "./format.ts";
-import { sparklinePath } from "./sparkline.ts";
 
 export interface Latency {
   /** One measurement at a time; a failed one is no measurement. */

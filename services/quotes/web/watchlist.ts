@@ -1,8 +1,9 @@
 /** The table of symbols: a row for each, with its line and its price; one of them is chosen. */
+
+import { changeText, priceText } from "../src/format.ts";
+import type { Line } from "../src/market.ts";
+import { sparklinePath } from "../src/sparkline.ts";
 import { write } from "./element.ts";
-import { changeText, priceText } from "./format.ts";
-import type { Line } from "./market.ts";
-import { sparklinePath } from "./sparkline.ts";
 
 export interface Watchlist {
   /** Adds rows for lines it has not seen, and draws what has moved. */

@@ -1,4 +1,4 @@
-/** Numbers and times as the page shows them. */
+/** Numbers and times as people read them, in the page and in the terminal. */
 
 const prices = new Intl.NumberFormat("en", {
   minimumFractionDigits: 2,

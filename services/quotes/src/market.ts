@@ -1,6 +1,6 @@
-/** What the page knows of prices: the newest of each symbol, and the last three minutes. */
-import type { Quote, Snapshot } from "../src/feed.ts";
-import type { Instrument } from "../src/instrument.ts";
+/** What a client knows of prices: the newest of each symbol, and the last three minutes. */
+import type { Quote, Snapshot } from "./feed.ts";
+import type { Instrument } from "./instrument.ts";
 
 export interface Line {
   readonly instrument: Instrument;
