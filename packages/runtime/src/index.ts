@@ -28,6 +28,7 @@ export {
   type Labelled,
   type Metrics,
 } from "./metrics.ts";
+export { mistakesOf } from "./mistakes.ts";
 export {
   type Part,
   type ProcessHost,

@@ -24,12 +24,13 @@ import { createEdgeMetrics } from "./metrics.ts";
 import { commandsOf, edgeSettings } from "./settings.ts";
 import { createEchoUpstream } from "./upstream/memory.ts";
 import { createNatsUpstream, type NatsUpstream } from "./upstream/nats.ts";
-import { createRouteTable, defaultRule } from "./upstream/route.ts";
+import { readRoutes } from "./upstream/route-file.ts";
 import { combineUpstreams } from "./upstream/upstream.ts";
 
 function main(): void {
   const { config, values, unknown } = readEdgeConfig(process.env, { isEmbedded: false });
   const settings = printable(edgeSettings, values);
+  const { routes, topicRules } = readRoutes(config.routesFile, config.natsPrefix);
   if (process.argv.includes("--check-config")) {
     process.stdout.write(`${JSON.stringify({ settings, unknown }, null, 2)}\n`);
     return;
@@ -90,7 +91,7 @@ function main(): void {
       const prefix = config.redisPrefix ?? "hf";
       upstream = createNatsUpstream({
         link: nats,
-        routes: createRouteTable([defaultRule], { tcp: "hf", ws: "hf" }),
+        routes,
         nodeId: config.nodeId,
         clock: systemClock,
         onFault: onNatsFault,
@@ -105,8 +106,13 @@ function main(): void {
           prefix,
           onFault: onRedisFault,
         }),
-        bus: createNatsBus({ connection: nats, onFault: onNatsFault }),
+        bus: createNatsBus({
+          connection: nats,
+          prefix: config.natsPrefix,
+          onFault: onNatsFault,
+        }),
         upstream: combineUpstreams([createEchoUpstream(commandsOf(config.echoCommands)), upstream]),
+        topicRules,
         log,
         metrics,
         counts,

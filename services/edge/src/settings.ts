@@ -11,6 +11,7 @@ import {
   list,
   optionalText,
   secret,
+  text,
 } from "@holdfast/runtime";
 
 const closeNotify = ["full", "none", "auto"] as const;
@@ -64,8 +65,17 @@ export const edgeSettings = {
     bounds: "one or more nats:// or tls:// addresses with commas between",
     meaning: "Where nodes tell each other; user and password may be part of it",
   }),
+  EDGE_NATS_PREFIX: text({
+    default: "hf",
+    pattern: /^[A-Za-z0-9_-]{1,32}(\.[A-Za-z0-9_-]{1,32}){0,3}$/,
+    bounds: "1 to 4 parts of A-Z a-z 0-9 _ - with dots between",
+    meaning: "First part of every subject, the same for all nodes and the token service",
+  }),
   EDGE_NATS_CREDENTIALS_FILE: optionalText({ meaning: "NATS credentials (.creds)" }),
   EDGE_NATS_CA_FILE: optionalText({ meaning: "Certificate authority for TLS to NATS" }),
+  EDGE_ROUTES_FILE: optionalText({
+    meaning: "Routes and topic rules, JSON; see upstreams.md. Not set: PREFIX.cmd.CODE for all",
+  }),
   EDGE_START_TIMEOUT_MS: duration({
     default: 10 * second,
     min: 100,

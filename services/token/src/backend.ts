@@ -1,6 +1,6 @@
 /** What a trusted backend may do: issue a token for an account, and end an account's sessions. */
 import type { ClusterBus } from "@holdfast/cluster";
-import type { Clock } from "@holdfast/runtime";
+import { type Clock, mistakesOf } from "@holdfast/runtime";
 import { type LostSeat, RegistryUnavailable } from "@holdfast/session";
 import { z } from "zod";
 import { limitKey } from "./address.ts";
@@ -11,7 +11,6 @@ import type { Directory } from "./directory.ts";
 import { accountSchema, identityFields, identityOf, onlineForNewcomer } from "./identity.ts";
 import type { Limits } from "./limits.ts";
 import type { TokenMetrics } from "./metrics.ts";
-import { mistakesOf } from "./mistakes.ts";
 import { endedReason, type Store } from "./store.ts";
 
 export interface BackendOptions {

@@ -60,6 +60,12 @@ export const tokenSettings = {
     bounds: "one or more nats:// or tls:// addresses with commas between",
     meaning: "Where nodes are told of ended sessions; user and password may be part of it",
   }),
+  TOKEN_NATS_PREFIX: text({
+    default: "hf",
+    pattern: /^[A-Za-z0-9_-]{1,32}(\.[A-Za-z0-9_-]{1,32}){0,3}$/,
+    bounds: "1 to 4 parts of A-Z a-z 0-9 _ - with dots between",
+    meaning: "First part of every subject, as the edges have it",
+  }),
   TOKEN_NATS_CREDENTIALS_FILE: optionalText({ meaning: "NATS credentials (.creds)" }),
   TOKEN_NATS_CA_FILE: optionalText({ meaning: "Certificate authority for TLS to NATS" }),
   // How long things may take.

@@ -108,7 +108,11 @@ function createParts(options: {
       service = createTokenService({
         ...options,
         registry: createRedisRegistry({ redis, prefix: config.TOKEN_REDIS_PREFIX }),
-        bus: createNatsBus({ connection: nats, onFault: onNatsFault }),
+        bus: createNatsBus({
+          connection: nats,
+          prefix: config.TOKEN_NATS_PREFIX,
+          onFault: onNatsFault,
+        }),
         metrics: createMetrics({ build: buildOf(manifest.version) }),
         clock: systemClock,
         isStoreUp: redis.isUp,
