@@ -16,6 +16,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   "packages/servers": [],
   "packages/tidy": [],
   "packages/client": ["protocol"],
+  "packages/upstream": [],
   "services/edge": ["protocol", "session", "cluster", "runtime"],
   "services/token": ["session", "cluster", "runtime"],
   "services/quotes": ["protocol", "runtime", "client", "upstream"],
@@ -23,7 +24,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Besides: tests start real servers, and those of a service talk to it as a client does. */
-const forTests = { packages: ["servers"], services: ["servers", "client"] };
+const forTests = { packages: ["servers"], services: ["servers", "client", "upstream"] };
 
 const adapters = ["session/redis", "cluster/nats"];
 
@@ -32,13 +33,13 @@ const libraries: readonly { name: string; door: RegExp; raw: boolean }[] = [
   { name: "ioredis", door: /^packages\/session\/src\/redis[a-z-]*(\.test)?\.ts$/, raw: true },
   {
     name: "nats",
-    door: /^(packages\/cluster\/src|services\/edge\/src\/upstream)\/nats[a-z-]*(\.test)?\.ts$/,
+    door: /^((packages\/cluster\/src|services\/edge\/src\/(upstream|push))\/nats[a-z-]*(\.test)?\.ts$|packages\/upstream\/src\/)/,
     raw: true,
   },
   { name: "prom-client", door: /(^|\/)metrics(\.test)?\.ts$/, raw: false },
   {
     name: "@bufbuild/protobuf",
-    door: /^(packages\/(protocol\/src\/control|cluster\/src\/(nats[a-z-]*|encoding|envelope))|services\/quotes\/src\/messages)(\.test)?\.ts$/,
+    door: /^(packages\/(protocol\/src\/control|cluster\/src\/(nats[a-z-]*|encoding|envelope)|upstream\/src\/typed)|services\/quotes\/src\/messages)(\.test)?\.ts$/,
     raw: false,
   },
 ];
@@ -184,7 +185,7 @@ async function declaredBy(room: string): Promise<{ product: string[]; aside: str
   const own = (await Bun.file(join(root, room, "package.json")).json()) as Manifest;
   const whole = (await Bun.file(join(root, "package.json")).json()) as Manifest;
   const aside = Object.keys(whole.devDependencies ?? {});
-  aside.push("@holdfast/servers", "@holdfast/client", "ioredis", "nats");
+  aside.push("@holdfast/servers", "@holdfast/client", "@holdfast/upstream", "ioredis", "nats");
   return { product: Object.keys({ ...own.dependencies, ...own.devDependencies }), aside };
 }
 

@@ -21,6 +21,8 @@ import { readEdgeConfig } from "./config.ts";
 import { watchDependencies } from "./dependencies.ts";
 import { createEdgeService, type EdgeService } from "./edge-service.ts";
 import { createEdgeMetrics } from "./metrics.ts";
+import { createNatsPush, type NatsPush } from "./push/nats-push.ts";
+import { createOrderMetrics } from "./push/order-metrics.ts";
 import { commandsOf, edgeSettings } from "./settings.ts";
 import { createEchoUpstream } from "./upstream/memory.ts";
 import { createNatsUpstream, type NatsUpstream } from "./upstream/nats.ts";
@@ -46,6 +48,7 @@ function main(): void {
   let redis: Awaited<ReturnType<typeof connectRedis>> | null = null;
   let nats: Awaited<ReturnType<typeof connectNats>> | null = null;
   let upstream: NatsUpstream | null = null;
+  let push: NatsPush | null = null;
   let service: EdgeService | null = null;
   const onRedisFault = (_stage: string, error: unknown) => counts.redisFailed(faultOf(error));
   const onNatsFault = (fault: string) => counts.natsFailed(fault);
@@ -98,14 +101,15 @@ function main(): void {
         onDropped: counts.replyDropped,
       });
       await upstream.start();
+      const registry = createRedisRegistry({
+        redis,
+        settings: config.registry,
+        prefix,
+        onFault: onRedisFault,
+      });
       service = createEdgeService({
         config,
-        registry: createRedisRegistry({
-          redis,
-          settings: config.registry,
-          prefix,
-          onFault: onRedisFault,
-        }),
+        registry,
         bus: createNatsBus({
           connection: nats,
           prefix: config.natsPrefix,
@@ -123,10 +127,20 @@ function main(): void {
         stop: (reason) => running.stop(reason),
       });
       for (const part of service.parts) await part.start();
+      push = createNatsPush({
+        link: nats,
+        pushes: service.edge.pushes,
+        registry,
+        nodeId: config.nodeId,
+        onFault: onNatsFault,
+        metrics: createOrderMetrics(metrics, () => push?.topicSubscriptions ?? 0),
+      });
+      await push.start();
       watch.start();
     },
     async stop() {
       watch.stop();
+      push?.stop();
       for (const part of service?.parts.toReversed() ?? []) await part.stop();
       upstream?.stop();
     },
