@@ -50,7 +50,7 @@ describe("random load", () => {
       const load = startLoad({ cluster, recorder, seed, ...crowd });
       await Bun.sleep(1000);
       if (isAway) cluster.nats.signal("SIGSTOP");
-      await Bun.sleep(4000);
+      await Bun.sleep(2500);
       if (isAway) cluster.nats.signal("SIGCONT");
 
       await load.settle();

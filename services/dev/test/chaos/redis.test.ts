@@ -12,9 +12,9 @@ import { type Load, startLoad } from "../load.ts";
 import { createRecorder, type Recorder } from "../recorder.ts";
 import { metric, present, seedOf, startTestCluster, type TestCluster, until } from "../support.ts";
 
-const leaseMs = 3000;
-const firstLeaseMs = 1500;
-const renewIntervalMs = 500;
+const leaseMs = 2000;
+const firstLeaseMs = 1000;
+const renewIntervalMs = 300;
 let cluster: TestCluster;
 beforeAll(async () => {
   cluster = await startTestCluster({
@@ -75,7 +75,7 @@ describe("Redis that stands still in the middle of logins", () => {
     const first = pairs.map(({ token, wires }) => wires.map((wire) => ask(wire, token)));
     const refused = (await Promise.all(first.flat())).map(({ status }) => status);
     for (const { wires } of pairs.slice(rounds / 2)) wires[0].reset(); // its call still runs
-    await Bun.sleep(2000);
+    await Bun.sleep(1200);
     cluster.redis.signal("SIGCONT");
     await until("Redis to be back", async () => {
       return (await metric(cluster, "holdfast_dependency_up", "redis")) === 3;
@@ -102,12 +102,12 @@ describe("Redis that stands still in the middle of logins", () => {
 
   test("every promise is kept under load while Redis stands still for 3 s", async () => {
     const { load, recorder } = play("Redis stands still", "still");
-    await Bun.sleep(1500);
+    await Bun.sleep(1000);
 
     cluster.redis.signal("SIGSTOP");
     await Bun.sleep(3000);
     cluster.redis.signal("SIGCONT");
-    await Bun.sleep(1500);
+    await Bun.sleep(1000);
     await load.settle();
     await recovered();
 
@@ -132,12 +132,12 @@ async function retried(wire: Wire, token: string): Promise<number> {
 describe("Redis that restarts empty", () => {
   test("nobody who is open notices, and every seat is back within a renewal", async () => {
     const { load, recorder } = play("Redis restarts empty", "empty");
-    await Bun.sleep(1500);
+    await Bun.sleep(1000);
 
     cluster.redis.signal("SIGKILL");
     await Bun.sleep(300);
     await cluster.redis.restart();
-    await Bun.sleep(1500);
+    await Bun.sleep(1000);
     await load.settle();
     await recovered();
 
@@ -158,7 +158,7 @@ describe("Redis that may not write", () => {
       const open = await present(cluster.urls[0]!, await cluster.issue("witness")); // there are six
       const spare = await cluster.issue("spare");
       const { load, recorder } = play(`Redis ${way.what}`, way.on.slice(0, 4).toLowerCase());
-      await Bun.sleep(800);
+      await Bun.sleep(600);
 
       expect(await cluster.askRedis(way.on)).toBe("+OK\r\n");
       await Bun.sleep(200);
