@@ -318,12 +318,12 @@ export function createWsTransport<P>(options: WsOptions<P>): Transport {
     // Made of what the client wrote into its Host header.
     const url = URL.parse(request.url);
     if (url === null) return misled("bad request");
-    if (!options.paths.includes(url.pathname)) return new Response("not found", { status: 404 });
+    if (!options.paths.includes(url.pathname)) return answer(404, "not found");
     const refusal = isSuspended ? "draining" : options.gate("ws");
     if (refusal !== null) {
       options.faults.refused("ws", refusal);
       const headers = { "Retry-After": String(options.retryAfterSeconds) };
-      return new Response("service unavailable", { status: 503, headers });
+      return answer(503, "service unavailable", headers);
     }
     let handshake: Handshake;
     try {
@@ -336,12 +336,12 @@ export function createWsTransport<P>(options: WsOptions<P>): Transport {
     const data = { upgrade: { handshake, userAgent }, connection: null };
     if (server.upgrade(request, { data })) return undefined;
     options.faults.refused("ws", "handshake");
-    return new Response("websocket upgrade expected", { status: 426 });
+    return answer(426, "websocket upgrade expected");
   }
 
   function misled(reason: string): Response {
     options.faults.refused("ws", "handshake");
-    return new Response(reason, { status: 400 });
+    return answer(400, reason);
   }
 
   function opened(socket: Socket<P>): void {
@@ -389,4 +389,9 @@ export function createWsTransport<P>(options: WsOptions<P>): Transport {
       }
     };
   }
+}
+
+/** Not kept alive: what is no WebSocket is in none of our counts, and has no deadline of ours. */
+function answer(status: number, text: string, headers: Record<string, string> = {}): Response {
+  return new Response(text, { status, headers: { ...headers, Connection: "close" } });
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { connect } from "node:net";
 import { HttpUpgradeError } from "@holdfast/client/wire";
 import { Command } from "@holdfast/protocol";
 import { exchange } from "@holdfast/servers";
@@ -143,6 +144,22 @@ describe("handshake on WebSocket", () => {
 
     expect(answer.status).toBe(426);
   });
+
+  // Kept alive it would hold a descriptor that no limit counts, for as long as it likes.
+  test.each(["/v1", "/v2", "/v2?version=1&codec=1&platform=9"])(
+    "connection that asked for %s without an upgrade is not kept",
+    async (path) => {
+      const { hostname, port } = new URL(edge.url("ws"));
+      const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true });
+      const ended = new Promise((resolve) => socket.once("end", () => resolve("ended")));
+      socket.resume();
+
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+
+      expect(await Promise.race([ended, Bun.sleep(2000)])).toBe("ended");
+      socket.destroy();
+    },
+  );
 
   test("extensions and subprotocols are not negotiated", async () => {
     const { promise, resolve } = Promise.withResolvers<{ extensions: string; protocol: string }>();
