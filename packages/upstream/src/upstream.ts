@@ -47,7 +47,7 @@ export async function createUpstream(options: UpstreamOptions): Promise<Upstream
   const { prefix = "hf", commands = {}, onFault = () => {} } = options;
   if (!prefixPattern.test(prefix)) throw new RangeError(`Cannot use subject prefix "${prefix}"`);
   const numbers = Object.keys(commands).map(Number);
-  const wrong = numbers.find((command) => !(command >= 4 && command <= 255));
+  const wrong = numbers.find((command) => !isCommand(command));
   if (wrong !== undefined) throw new RangeError(`Cannot answer command ${wrong}: 4 to 255`);
   const isOurs = !isConnection(options.nats);
   const client = isConnection(options.nats) ? options.nats : await dial(options.nats);
@@ -110,6 +110,10 @@ export async function createUpstream(options: UpstreamOptions): Promise<Upstream
     line.stop();
     if (isOurs) await client.close();
   }
+}
+
+function isCommand(command: number): boolean {
+  return Number.isInteger(command) && command >= 4 && command <= 255;
 }
 
 function isConnection(nats: ConnectionOptions | NatsConnection): nats is NatsConnection {
