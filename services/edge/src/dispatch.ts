@@ -19,9 +19,11 @@ import {
   close,
   forgetWaiting,
   holdBytes,
+  isStrangerFull,
   type Peer,
   respondError,
   respondHeartbeat,
+  tooSlow,
 } from "./peer.ts";
 
 const endingOfFault: Record<ProtocolFault, EndingName> = {
@@ -282,7 +284,10 @@ function heartbeatAnswered(peer: Peer, id: number): void {
 export function alive(peer: Peer, pong: Uint8Array | null): void {
   if (peer.phase.at === "closed") return;
   peer.isHeard = true;
-  if (pong === null) return;
+  if (pong === null) {
+    if (isStrangerFull(peer)) tooSlow(peer);
+    return;
+  }
   if (peer.phase.at === "open") peer.phase.held.proven = true;
   // A pong that repeats no ping of ours is tolerated, and tells nothing but life. [D32]
   if (peer.pingPayload === null || !isSame(peer.pingPayload, pong)) return;

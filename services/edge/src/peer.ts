@@ -280,13 +280,24 @@ export function deliver(
   bodyBytes: number,
 ): void {
   if (peer.phase.at === "closed") return;
-  if (!peer.connection.send(packet)) {
+  if (!peer.connection.send(packet) || isStrangerFull(peer)) {
     tooSlow(peer);
     return;
   }
   peer.node.metrics.sent(peer.connection.transport, kind, bodyBytes);
   // It went ahead of the pushes that wait, but they share the bounds.
   if (kind !== "push" && peer.lane !== null) peer.node.pushes.makeRoom(peer);
+}
+
+/**
+ * Before login no more may wait for a peer than for it to be read: a few strangers who ask and do
+ * not read would else fill the node's bound, at which its clients are closed. [I6]
+ */
+export function isStrangerFull(peer: Peer): boolean {
+  const { phase, connection, node } = peer;
+  if (phase.at === "open" || connection.pendingBytes <= node.config.preAuthBytesMax) return false;
+  connection.flush(); // much of it may be of this very turn
+  return connection.pendingBytes > node.config.preAuthBytesMax;
 }
 
 /** It does not read what is sent to it. */

@@ -216,7 +216,7 @@ export const edgeSettings = {
     default: 64 * kibibyte,
     min: kibibyte,
     max: mebibyte,
-    meaning: "A body before login, on the wire and inflated",
+    meaning: "A body before login, on the wire and inflated; also what may wait to be read",
   }),
   EDGE_PRE_AUTH_QUEUE_MAX: integer({
     default: 64,

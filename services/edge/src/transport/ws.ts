@@ -365,9 +365,10 @@ export function createWsTransport<P>(options: WsOptions<P>): Transport {
   function alive(socket: Socket<P>, payload: Uint8Array | null): void {
     const { connection } = socket.data;
     if (!connection || connection.isEnding) return;
-    options.events.alive(connection.peer, payload);
     // The library answers a ping by itself, and its answer waits for the client like any packet.
-    if (payload === null && !connection.takesPongs()) options.events.overflowed(connection.peer);
+    const isFitting = payload !== null || connection.takesPongs();
+    options.events.alive(connection.peer, payload);
+    if (!isFitting) options.events.overflowed(connection.peer);
   }
 
   function closed(socket: Socket<P>, code: number): void {
