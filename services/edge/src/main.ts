@@ -101,6 +101,8 @@ function main(): void {
         onDropped: counts.replyDropped,
       });
       await upstream.start();
+      const link = nats;
+      counts.watchPayloadLimit(() => link.payloadBytesMax);
       const registry = createRedisRegistry({
         redis,
         settings: config.registry,

@@ -55,6 +55,12 @@ export function requestMetrics(metrics: Metrics) {
     },
     rateLimited: (scope: "connection" | "admission") => limited.labels({ scope }).inc(),
     upstreamFailed: (route: string, fault: UpstreamFault) => faults.labels({ route, fault }).inc(),
+    watchPayloadLimit: (read: () => number) =>
+      metrics.gauge({
+        name: "holdfast_nats_payload_limit_bytes",
+        help: "What NATS carries in one message, headers and body; its server says so",
+        read,
+      }),
     replyDropped: (reason: DroppedReply) => dropped.labels({ reason }).inc(),
   };
 

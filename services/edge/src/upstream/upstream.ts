@@ -23,7 +23,7 @@ export interface UpstreamCall {
   readonly version: 1 | 2;
   /** Raised when the deadline is over or the connection has gone; made when first asked for. */
   readonly signal: AbortSignal;
-  /** The same for who needs no signal, which costs more than the call: set it, it is called once. */
+  /** Called then, once, for whoever sets it: a signal costs more than the rest of a call. */
   onAbandoned: (() => void) | null;
   /** Stays with the connection, for what is the same in all its calls; null until it is set. */
   rendered: string | null;

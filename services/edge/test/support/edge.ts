@@ -4,14 +4,21 @@
  */
 import { openWire, type Wire, type WireOptions } from "@holdfast/client/wire";
 import { type ClusterBus, createMemoryHub, type MemoryHub } from "@holdfast/cluster";
-import { type Clock, createMetrics, createSilentLog, type Metrics } from "@holdfast/runtime";
+import {
+  type Clock,
+  createMetrics,
+  createSilentLog,
+  type Log,
+  type Metrics,
+} from "@holdfast/runtime";
 import { createMemoryRegistry, type Policy, type SessionRegistry } from "@holdfast/session";
 import { type EdgeConfig, readEdgeConfig } from "../../src/config.ts";
 import { createEdge, type Edge } from "../../src/edge.ts";
-import { createEdgeMetrics } from "../../src/metrics.ts";
+import { createEdgeMetrics, type EdgeMetrics } from "../../src/metrics.ts";
 import type { Pushes } from "../../src/push/pushes.ts";
 import type { TopicRule } from "../../src/push/topic-rules.ts";
 import type { edgeSettings } from "../../src/settings.ts";
+import type { Upstream } from "../../src/upstream/upstream.ts";
 import { createScriptedUpstream, type ScriptedUpstream } from "./scripted-upstream.ts";
 
 export type TransportName = "tcp" | "ws";
@@ -28,6 +35,9 @@ export interface TestEdgeOptions {
   readonly hub?: MemoryHub;
   readonly clock?: Clock;
   readonly topicRules?: readonly TopicRule[];
+  /** Asked in the place of the scripted upstream. */
+  readonly openUpstream?: (counts: EdgeMetrics) => Promise<Upstream>;
+  readonly log?: Log;
   /** False: seats of accounts may be left behind. */
   readonly checksSeats?: boolean;
 }
@@ -77,8 +87,10 @@ export async function startEdge(options: TestEdgeOptions = {}): Promise<TestEdge
   const wrapped = options.wrapRegistry?.(registry) ?? registry;
   const clock = options.clock ? { clock: options.clock } : {};
   const rules = options.topicRules ? { topicRules: options.topicRules } : {};
-  const log = createSilentLog();
-  const given = { config, registry: wrapped, bus, upstream, log, counts, ...clock, ...rules };
+  const log = options.log ?? createSilentLog();
+  const asked = (await options.openUpstream?.(counts)) ?? upstream;
+  const most = { config, registry: wrapped, bus, upstream: asked, log, counts };
+  const given = { ...most, ...clock, ...rules };
   const edge = createEdge(given);
   const { pushes } = edge;
   await edge.start();
