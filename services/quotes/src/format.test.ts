@@ -36,6 +36,10 @@ describe("sparklinePath", () => {
     expect(sparklinePath([1, 3, 2], box)).toBe("M0.0 9.0L5.0 1.0L10.0 5.0");
   });
 
+  test("fewer values than slots stand at the right, and a floor lies at the bottom", () => {
+    expect(sparklinePath([2, 4], { ...box, slots: 3, floor: 0 })).toBe("M5.0 5.0L10.0 1.0");
+  });
+
   test("values that are all the same lie in the middle, and one alone draws nothing", () => {
     expect(sparklinePath([4, 4], box)).toBe("M0.0 5.0L10.0 5.0");
     expect(sparklinePath([4], box)).toBe("");

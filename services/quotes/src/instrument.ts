@@ -10,6 +10,7 @@ export interface Instrument {
 export const catalogue: readonly Instrument[] = [
   { symbol: "ANCH", name: "Anchor Steel", openPrice: 184_20 },
   { symbol: "BUOY", name: "Buoy Networks", openPrice: 62_75 },
+  { symbol: "CURR", name: "Current Energy", openPrice: 118_40 },
   { symbol: "GALE", name: "Gale Wind", openPrice: 141_30 },
   { symbol: "HULL", name: "Hull Logistics", openPrice: 233_10 },
   { symbol: "KEEL", name: "Keel Shipping", openPrice: 305_60 },
@@ -18,6 +19,7 @@ export const catalogue: readonly Instrument[] = [
   { symbol: "REEF", name: "Reef Semiconductor", openPrice: 876_40 },
   { symbol: "SAIL", name: "Sail Aerospace", openPrice: 149_95 },
   { symbol: "TIDE", name: "Tidewater Power", openPrice: 93_15 },
+  { symbol: "WAKE", name: "Wake Instruments", openPrice: 71_20 },
 ];
 
 export const catalogueSymbols: readonly string[] = catalogue.map(({ symbol }) => symbol);

@@ -18,6 +18,8 @@ export async function buildPage(): Promise<PageBundle> {
   const built = await Bun.build({
     entrypoints: [entry],
     target: "browser",
+    external: ["node:*"],
+    splitting: true,
     minify: true,
     naming: { chunk: "[name]-[hash].[ext]", asset: "[name]-[hash].[ext]" },
     throw: false,

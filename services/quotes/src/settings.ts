@@ -51,7 +51,7 @@ export const quotesSettings = {
     meaning: "What is quoted; those that the example does not know open at 100.00",
   }),
   QUOTES_RATE: integer({
-    default: 80,
+    default: 200,
     min: 1,
     max: 10_000,
     unit: "quotes/s",

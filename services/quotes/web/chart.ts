@@ -51,6 +51,7 @@ function optionsFor(place: HTMLElement): uPlot.Options {
     height: place.clientHeight,
     padding: [12, 8, 0, 0],
     legend: { show: false },
+    hooks: { draw: [drawEnd] },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
     scales: { y: { range: rangeAround } },
     series: [
@@ -63,7 +64,7 @@ function optionsFor(place: HTMLElement): uPlot.Options {
       },
     ],
     axes: [
-      { ...axis, grid: { show: false }, space: 90, values: (_, at) => at.map(clockText) },
+      { ...axis, grid: { show: false }, size: 30, space: 72, values: clockTexts },
       {
         ...axis,
         side: 1,
@@ -75,8 +76,23 @@ function optionsFor(place: HTMLElement): uPlot.Options {
   };
 }
 
-function clockText(seconds: number): string {
-  return timeText(seconds * 1000);
+/** None so near to the left edge that it would be cut. */
+function clockTexts(self: uPlot, splits: readonly number[]): (string | null)[] {
+  return splits.map((at) => (self.valToPos(at, "x") < 28 ? null : timeText(at * 1000)));
+}
+
+/** A dot where the line is now. */
+function drawEnd(self: uPlot): void {
+  const [times, prices] = self.data;
+  const price = prices?.at(-1);
+  const time = times.at(-1);
+  if (price === undefined || price === null || time === undefined) return;
+  const { ctx } = self;
+  ctx.beginPath();
+  const x = self.valToPos(time, "x", true);
+  ctx.arc(x, self.valToPos(price, "y", true), 3.5 * devicePixelRatio, 0, 2 * Math.PI);
+  ctx.fillStyle = getComputedStyle(self.root).getPropertyValue("--accent").trim();
+  ctx.fill();
 }
 
 /** Some air above and below; a line that stands still is not blown up to fill the chart. */

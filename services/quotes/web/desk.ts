@@ -70,7 +70,7 @@ export function createDesk({ onLeft }: { readonly onLeft: () => void }): Desk {
     await connection.connect();
     root.hidden = false;
     document.title = `${account} · Quotes · Holdfast`;
-    element("leave").focus({ preventScroll: true });
+    element("panels").focus({ preventScroll: true });
   }
 
   async function takeBack(): Promise<void> {

@@ -10,8 +10,8 @@ export interface Latency {
   clear(): void;
 }
 
-const samplesMax = 60;
-const box = { width: 72, height: 20, margin: 2 };
+const samplesMax = 30;
+const box = { width: 72, height: 20, margin: 2, slots: samplesMax, floor: 0 };
 
 export function createLatency(): Latency {
   const path = element<SVGElement>("latency-line").firstElementChild;

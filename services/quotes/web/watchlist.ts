@@ -64,7 +64,6 @@ function drawRow({ row, button, price, change }: Row, line: Line, chosen: string
   if (!line.isFresh) return;
   line.isFresh = false;
   write(price, priceText(line.price));
-  price.dataset["direction"] = String(line.direction);
   write(change, changeText(line.price, line.instrument.openPrice));
   change.dataset["sign"] = String(Math.sign(line.price - line.instrument.openPrice));
 }
