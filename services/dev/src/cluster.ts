@@ -14,6 +14,8 @@ export interface ClusterDescription {
   readonly edges: readonly EdgeDescription[];
   readonly redis: string | null; // null where embedded
   readonly nats: string | null;
+  /** The page of the quotes example, where it was asked for. */
+  readonly quotes?: string;
 }
 
 export interface EdgeDescription {

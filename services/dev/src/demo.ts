@@ -12,6 +12,15 @@ import {
   Status,
 } from "@holdfast/protocol";
 import type { ClusterDescription } from "./cluster.ts";
+import {
+  askUpstream,
+  bePushed,
+  fanOut,
+  killUpstream,
+  openTraffic,
+  type Traffic,
+} from "./demo-traffic.ts";
+import type { DemoUpstream } from "./demo-upstream.ts";
 import { histogramOf, holds, openStory, type Story, soon } from "./story.ts";
 
 /** Short, so that a silent peer is noticed while somebody watches. */
@@ -32,6 +41,8 @@ interface Cast {
   second: Client;
   /** A session id that was replaced twice. */
   staleSession: string;
+  traffic: Traffic | null;
+  readonly startUpstream: () => Promise<DemoUpstream>;
 }
 
 type Step = readonly [title: string, play: (cast: Cast) => Promise<string>];
@@ -47,12 +58,17 @@ const steps: readonly Step[] = [
   ["stale session", presentStaleSession],
   ["spoiled packet", sendSpoiledPacket],
   ["silent peer", staySilent],
+  ["upstream", meetUpstream],
+  ["push", (cast) => bePushed(trafficOf(cast))],
+  ["topic", (cast) => fanOut(trafficOf(cast))],
+  ["upstream killed", (cast) => killUpstream(trafficOf(cast))],
   ["drain", drainNode],
 ];
 
 /** True if every step held. Never rejects. */
 export async function playDemo(
   cluster: ClusterDescription,
+  startUpstream: () => Promise<DemoUpstream>,
   say: (line: string) => void,
 ): Promise<boolean> {
   const story = openStory(cluster);
@@ -63,20 +79,23 @@ export async function playDemo(
     second: story.client("alice", cluster.edges.map((edge) => edge.ws).slice(1)),
     token: "",
     staleSession: "",
+    traffic: null,
+    startUpstream,
   };
   let title = "start";
   try {
     for (const [name, play] of steps) {
       title = name;
-      say(`ok    ${name.padEnd(15)}${await play(cast)}`);
+      say(`ok    ${name.padEnd(17)}${await play(cast)}`);
     }
     say(`all ${steps.length} steps held`);
     return true;
   } catch (error) {
-    say(`FAIL  ${title.padEnd(15)}${error instanceof Error ? error.message : String(error)}`);
+    say(`FAIL  ${title.padEnd(17)}${error instanceof Error ? error.message : String(error)}`);
     return false;
   } finally {
     await story.end();
+    await cast.traffic?.upstream?.kill();
   }
 }
 
@@ -190,6 +209,16 @@ async function staySilent({ story }: Cast): Promise<string> {
   holds(closePush?.code === 0, `the silent peer got Close ${closePush?.code}`);
   const seconds = ((performance.now() - since) / 1000).toFixed(1);
   return `Close 0 HeartbeatTimeout after ${seconds} s, "${closePush.reason}"`;
+}
+
+async function meetUpstream(cast: Cast): Promise<string> {
+  cast.traffic = await openTraffic(cast.story, cast.startUpstream);
+  return askUpstream(cast.traffic);
+}
+
+function trafficOf({ traffic }: Cast): Traffic {
+  holds(traffic !== null, "there is no upstream");
+  return traffic;
 }
 
 async function drainNode({ story }: Cast): Promise<string> {

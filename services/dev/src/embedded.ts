@@ -1,6 +1,14 @@
 /** The whole cluster inside one process: no Redis, no NATS, every port on loopback. */
 import { createMemoryHub } from "@holdfast/cluster";
-import { commandsOf, createEchoUpstream, createEdgeService, readEdgeConfig } from "@holdfast/edge";
+import {
+  combineUpstreams,
+  commandsOf,
+  createEchoUpstream,
+  createEdgeService,
+  type Edge,
+  readEdgeConfig,
+} from "@holdfast/edge";
+import { createEmbeddedDemo, type DemoUpstream } from "./demo-upstream.ts";
 import { createLog, createMetrics, type Log, systemClock } from "@holdfast/runtime";
 import { createMemoryRegistry, createMemoryTurn, type SessionRegistry } from "@holdfast/session";
 import { createTokenService, parseDirectory, readTokenConfig } from "@holdfast/token";
@@ -22,12 +30,23 @@ interface Shared {
   readonly hub: ReturnType<typeof createMemoryHub>;
   readonly turn: ReturnType<typeof createMemoryTurn>;
   readonly stops: (() => Promise<void>)[];
+  readonly running: Edge[];
+  readonly demo: ReturnType<typeof createEmbeddedDemo>;
 }
 
-export async function startEmbedded(options: ClusterOptions): Promise<DevCluster> {
+export interface EmbeddedCluster extends DevCluster {
+  /** The demo's upstream, inside the process. */
+  startUpstream(): Promise<DemoUpstream>;
+}
+
+export async function startEmbedded(options: ClusterOptions): Promise<EmbeddedCluster> {
   const names = Array.from({ length: options.edges }, (_, index) => `edge-${index + 1}`);
   const { config } = readEdgeConfig({ ...edgeEnvironment("any", options), ...anyPorts });
+  const running: Edge[] = [];
+  const demo = createEmbeddedDemo(() => running);
   const shared: Shared = {
+    running,
+    demo,
     registry: createMemoryRegistry({ settings: config.registry, clock: systemClock }),
     hub: createMemoryHub(),
     turn: createMemoryTurn(),
@@ -41,7 +60,7 @@ export async function startEmbedded(options: ClusterOptions): Promise<DevCluster
     for (const name of names) edges.push(await startEdge(name, options, shared));
     const url = await startToken(shared);
     const description = { token: { url, ...credentials }, edges, redis: null, nats: null };
-    return { description, failed: new Promise(() => {}), stop };
+    return { description, failed: new Promise(() => {}), stop, startUpstream: demo.start };
   } catch (error) {
     await stop();
     throw error;
@@ -51,7 +70,7 @@ export async function startEmbedded(options: ClusterOptions): Promise<DevCluster
 async function startEdge(
   name: string,
   options: ClusterOptions,
-  { registry, hub, turn, stops }: Shared,
+  { registry, hub, turn, stops, running, demo }: Shared,
 ): Promise<EdgeDescription> {
   const { config } = readEdgeConfig({ ...edgeEnvironment(name, options), ...anyPorts });
   const log = createDevLog("edge", config.nodeId, config.logLevel);
@@ -59,7 +78,10 @@ async function startEdge(
     config,
     registry,
     bus: hub.bus(),
-    upstream: createEchoUpstream(commandsOf(config.echoCommands)),
+    upstream: combineUpstreams([
+      createEchoUpstream(commandsOf(config.echoCommands)),
+      demo.upstream,
+    ]),
     log,
     turn,
     stop: () => void service.drain().then(stop),
@@ -68,6 +90,7 @@ async function startEdge(
     for (const part of service.parts.toReversed()) await part.stop();
   };
   stops.push(stop);
+  running.push(service.edge);
   for (const part of service.parts) await part.start();
   const { edge, adminPort } = service;
   return {

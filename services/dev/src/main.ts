@@ -8,12 +8,14 @@ import { demoSettings, playDemo } from "./demo.ts";
 import { startEmbedded } from "./embedded.ts";
 import { guide } from "./guide.ts";
 import { startProcesses } from "./processes.ts";
+import { startWithQuotes } from "./quotes.ts";
 
-const usage = `Usage: ./scripts/dev [--cluster] [--demo | --json] [--edges N]
+const usage = `Usage: ./scripts/dev [--cluster] [--demo | --json] [--quotes] [--edges N]
 
   --cluster   real Redis and NATS, and a process for each edge; otherwise all in one process
   --demo      play a story with real clients, and exit 0 only if every step held
   --json      one line of JSON when all is ready, and nothing else on standard output
+  --quotes    also live quotes, and a web page to see them with; goes with --cluster
   --edges N   number of edges, 1 to 16 (default 3)
 `;
 
@@ -21,6 +23,7 @@ interface Arguments {
   readonly cluster: boolean;
   readonly demo: boolean;
   readonly json: boolean;
+  readonly quotes: boolean;
   readonly edges: number;
 }
 
@@ -31,6 +34,7 @@ function readArguments(): Arguments | string {
         cluster: { type: "boolean", default: false },
         demo: { type: "boolean", default: false },
         json: { type: "boolean", default: false },
+        quotes: { type: "boolean", default: false },
         edges: { type: "string", default: "3" },
         help: { type: "boolean", short: "h", default: false },
       },
@@ -42,7 +46,10 @@ function readArguments(): Arguments | string {
     const edges = Number(values.edges);
     if (values.demo && values.json) return "--demo and --json do not go together";
     if (values.demo && edges < 2) return "--demo needs two edges at least";
-    return { cluster: values.cluster, demo: values.demo, json: values.json, edges };
+    if (values.quotes && !values.cluster) return "--quotes needs --cluster: quotes come over NATS";
+    if (values.quotes && values.demo) return "--quotes and --demo do not go together";
+    const { cluster, demo, json, quotes } = values;
+    return { cluster, demo, json, quotes, edges };
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
@@ -63,10 +70,10 @@ async function main(): Promise<number> {
     edges: asked.edges,
     settings: asked.demo ? demoSettings : {},
   };
-  const starting = asked.cluster ? startProcesses(options) : startEmbedded(options);
+  const start = !asked.cluster ? startEmbedded : asked.quotes ? startWithQuotes : startProcesses;
   let cluster: DevCluster;
   try {
-    cluster = await starting;
+    cluster = await start(options);
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
     return 1;
