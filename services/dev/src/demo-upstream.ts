@@ -62,7 +62,7 @@ const nothing = new Uint8Array(0);
 const numbers = Object.values(demoCommands).filter((command) => command !== demoCommands.push);
 
 /** As a process on NATS. */
-export async function launchDemoUpstream(natsUrl: string): Promise<DemoUpstream> {
+async function launchDemoUpstream(natsUrl: string): Promise<DemoUpstream> {
   const script = join(import.meta.dir, "demo-upstream-main.ts");
   const settings = { DEMO_NATS_URL: natsUrl };
   const child = launch({ script, settings, log: "inherit" });
@@ -72,6 +72,15 @@ export async function launchDemoUpstream(natsUrl: string): Promise<DemoUpstream>
       await child.exited;
     },
   };
+}
+
+/** Of an embedded cluster its own, of one on NATS a process. */
+export function demoUpstreamOf(cluster: {
+  readonly description: { readonly nats: string | null };
+  readonly startUpstream?: () => Promise<DemoUpstream>;
+}): () => Promise<DemoUpstream> {
+  const { startUpstream, description } = cluster;
+  return startUpstream ?? (() => launchDemoUpstream(description.nats ?? ""));
 }
 
 /** Inside the process: an upstream for the edges to share. */
@@ -97,7 +106,8 @@ export function createEmbeddedDemo(edges: () => readonly Edge[]): {
     upstream: {
       route: (command) => (numbers.some((known) => known === command) ? route : null),
       async request(call) {
-        if (!isAlive) throw new UpstreamError("unavailable", "Cannot ask the demo: it is not there");
+        if (!isAlive)
+          throw new UpstreamError("unavailable", "Cannot ask the demo: it is not there");
         const reply = await answerDemo(requestOf(call), pushing);
         return { status: 0, ...reply };
       },

@@ -8,7 +8,6 @@ import {
   type Edge,
   readEdgeConfig,
 } from "@holdfast/edge";
-import { createEmbeddedDemo, type DemoUpstream } from "./demo-upstream.ts";
 import { createLog, createMetrics, type Log, systemClock } from "@holdfast/runtime";
 import { createMemoryRegistry, createMemoryTurn, type SessionRegistry } from "@holdfast/session";
 import { createTokenService, parseDirectory, readTokenConfig } from "@holdfast/token";
@@ -21,6 +20,7 @@ import {
   edgeEnvironment,
   tokenEnvironment,
 } from "./cluster.ts";
+import { createEmbeddedDemo, type DemoUpstream } from "./demo-upstream.ts";
 
 const anyPorts = { EDGE_TCP_PORT: "0", EDGE_WS_PORT: "0", EDGE_ADMIN_PORT: "0" };
 

@@ -5,6 +5,7 @@
 import { parseArgs } from "node:util";
 import type { ClusterOptions, DevCluster } from "./cluster.ts";
 import { demoSettings, playDemo } from "./demo.ts";
+import { demoUpstreamOf } from "./demo-upstream.ts";
 import { startEmbedded } from "./embedded.ts";
 import { guide } from "./guide.ts";
 import { startProcesses } from "./processes.ts";
@@ -92,7 +93,8 @@ async function use(cluster: DevCluster, asked: Arguments): Promise<number> {
   });
   const ended = interrupted.then(() => 0);
   if (asked.demo) {
-    const story = playDemo(cluster.description, (line) => process.stdout.write(`${line}\n`));
+    const say = (line: string) => void process.stdout.write(`${line}\n`);
+    const story = playDemo(cluster.description, demoUpstreamOf(cluster), say);
     return Promise.race([story.then((held) => (held ? 0 : 1)), broken, ended.then(() => 1)]);
   }
   if (asked.json) process.stdout.write(`${JSON.stringify(cluster.description)}\n`);

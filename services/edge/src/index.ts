@@ -16,4 +16,10 @@ export {
   createEchoUpstream,
   createMemoryUpstream,
 } from "./upstream/memory.ts";
-export type { Upstream, UpstreamCall, UpstreamReply } from "./upstream/upstream.ts";
+export {
+  combineUpstreams,
+  type Upstream,
+  type UpstreamCall,
+  UpstreamError,
+  type UpstreamReply,
+} from "./upstream/upstream.ts";

@@ -21,7 +21,7 @@ describe("scripts/dev --demo", () => {
       const output = await new Response(child.stdout).text();
 
       expect(output).not.toContain("FAIL");
-      expect(output.trim().split("\n").at(-1)).toBe("all 11 steps held");
+      expect(output.trim().split("\n").at(-1)).toBe("all 15 steps held");
       expect(await child.exited).toBe(0);
     }, 90_000);
   }
