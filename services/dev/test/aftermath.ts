@@ -18,7 +18,9 @@ export async function aftermathOf(run: {
   readonly overlapMs: number;
 }): Promise<Aftermath> {
   const { load, recorder } = run;
-  const { open, told } = await onlineOf(run.cluster, load.open);
+  // Of all accounts there were: one that nobody is connected to may have no seat either.
+  const told = await onlineOf(run.cluster, recorder.views);
+  const open = load.open.length;
   const { broken, overlapsMs } = check(recorder.views, run.overlapMs);
   const codes = closeCodes(recorder.views);
   const longestMs = Math.round(overlapsMs.at(-1) ?? 0);

@@ -94,6 +94,7 @@ export function startLoad(options: LoadOptions): Load {
         // A refused Reconnect leaves the old connection as it was.
         if (next !== null) link = next;
       } else {
+        if (draw() < 0.1) await hitAndRun(who, draw);
         link = await enter(who, draw() < 0.7 ? known : "", draw);
         if (link === null) known = "";
       }
@@ -150,6 +151,19 @@ export function startLoad(options: LoadOptions): Load {
     }
     const link = answer === null ? await vanished(view, wire) : decided(view, wire, answer);
     return { link, status: answer?.status ?? null };
+  }
+
+  /** Gone before the answer: nobody will ever know of that session. */
+  async function hitAndRun(who: Who, draw: () => number): Promise<void> {
+    const token = await tokenOf(who);
+    const url = cluster.urls[Math.floor(draw() * cluster.urls.length)]!; // the draw is below 1
+    const wire =
+      token === "" ? null : await openWire({ url, timeoutMs: answerMs }).catch(() => null);
+    if (wire === null) return;
+    void wire.request(Command.auth, encodeAuthRequest({ token, metadata: {} })).catch(() => {});
+    await Bun.sleep(draw() * 4);
+    wire.reset();
+    count("auth and gone");
   }
 
   /** A new token; one that was put by while the store is away; empty when there is none left. */

@@ -7,7 +7,16 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { aftermathOf, leaveAll } from "../aftermath.ts";
 import { startLoad } from "../load.ts";
 import { createRecorder } from "../recorder.ts";
-import { metric, seedOf, startTestCluster, type TestCluster, until } from "../support.ts";
+import {
+  metric,
+  onlineOf,
+  present,
+  resume,
+  seedOf,
+  startTestCluster,
+  type TestCluster,
+  until,
+} from "../support.ts";
 
 const renewIntervalMs = 1000;
 let cluster: TestCluster;
@@ -35,6 +44,35 @@ async function keysLeft(): Promise<string[]> {
   const seats = await count("hf:*:seats", "true");
   return [`${eternal.trim()} without expiry`, `${seats.trim()} seats`];
 }
+
+describe("one session", () => {
+  test("resumed by 120 connections at once it is open on one of them, 3 times over", async () => {
+    for (let round = 0; round < 3; round++) {
+      const account = `twins-${round}`;
+      const first = await present(cluster.urls[0]!, await cluster.issue(account)); // there are six
+      const sessionId = first.login?.sessionId ?? "";
+
+      const attempts = await Promise.all(
+        Array.from({ length: 120 }, (_, index) =>
+          resume(cluster.urls[index % 6]!, sessionId).catch(() => null),
+        ),
+      );
+      let open = 121;
+      for (const attempt of [first, ...attempts]) {
+        if (attempt?.login == null) open--;
+        else void attempt.wire.closed.then(() => open--);
+      }
+
+      await until("all but one to be told", () => open === 1);
+      await Bun.sleep(100);
+      expect(open).toBe(1);
+      expect(await onlineOf(cluster, [{ account, limit: 1 }])).toBe(1);
+      expect(await metric(cluster, "holdfast_logins_owned")).toBe(1);
+      for (const attempt of attempts) attempt?.wire.reset();
+      await leaveAll(cluster, null);
+    }
+  }, 60_000);
+});
 
 describe("random load", () => {
   test.each([
