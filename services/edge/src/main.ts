@@ -134,6 +134,7 @@ function main(): void {
         pushes: service.edge.pushes,
         registry,
         nodeId: config.nodeId,
+        prefix: config.natsPrefix,
         onFault: onNatsFault,
         metrics: createOrderMetrics(metrics, () => push?.topicSubscriptions ?? 0),
       });
