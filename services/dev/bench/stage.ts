@@ -30,6 +30,8 @@ export async function openStage(): Promise<Stage> {
     settings: {
       EDGE_LOG_LEVEL: "error",
       EDGE_UNAUTHENTICATED_MAX: "16000", // a storm is to be measured, not refused
+      EDGE_REQUEST_RATE: "0",
+      EDGE_ACCOUNT_REQUEST_RATE: "0",
       EDGE_AUTH_TIMEOUT_MS: "60000",
       EDGE_HEARTBEAT_INTERVAL_MS: process.env["BENCH_HEARTBEAT_MS"] ?? "30000",
       BUN_OPTIONS: `--preload ${join(import.meta.dir, "collect.ts")}`,

@@ -18,6 +18,7 @@ import type { EdgeNode } from "./node.ts";
 import { close, gone, Peer, tooSlow } from "./peer.ts";
 import { createPushes, type Pushes, pushTickMs } from "./push/pushes.ts";
 import type { TopicRule } from "./push/topic-rules.ts";
+import { createRequestRates } from "./request-rates.ts";
 import { createSeats } from "./seats.ts";
 import { createTcpTransport } from "./transport/tcp.ts";
 import type {
@@ -77,6 +78,7 @@ export function createEdge(options: EdgeOptions): Edge {
     counts: () => node.hub.counts,
     connectionsMax: config.connectionsMax,
     seats: () => node.hub.counts.tcp.ready + node.hub.counts.ws.ready,
+    accountsLimited: () => node.rates.accounts,
     callsInFlight: () => node.deadlines.size,
     outboundBytes: () => budget.nodeBytes,
     bodyBytes: () => node.bodyBytes,
@@ -237,6 +239,7 @@ function createNode(options: EdgeOptions, clock: Clock): EdgeNode {
     hub: createHub(),
     seats: createSeats(() => node),
     deadlines: createDeadlines(clock.monotonic()),
+    rates: createRequestRates(config),
     pushes: createPushes(() => node, { rules, limits: config, outbound }),
     outbound,
     credentialKey: randomBytes(32),

@@ -31,6 +31,7 @@ export interface EdgeReadings {
   readonly connectionsMax: number;
   readonly seats: () => number;
   readonly callsInFlight: () => number;
+  readonly accountsLimited: () => number;
   readonly outboundBytes: () => number;
   readonly bodyBytes: () => number;
   readonly topics: () => number;
@@ -292,6 +293,13 @@ function watch(metrics: Metrics, readings: EdgeReadings): void {
     "When all seats were last checked in Redis",
     () => readings.renewedAtMs() / 1000,
   );
+  const keys = metrics.gauge({
+    name: "holdfast_rate_limiter_keys",
+    help: "Accounts whose requests this node counts",
+    labels: ["scope"],
+    read: readings.accountsLimited,
+  });
+  keys.labels({ scope: "account" });
   const up = metrics.gauge({
     name: "holdfast_dependency_up",
     help: "1 while the dependency answers",

@@ -8,6 +8,7 @@ import type { Deadlines } from "./deadlines.ts";
 import type { Hub } from "./hub.ts";
 import type { EdgeMetrics } from "./metrics.ts";
 import type { NodePushes } from "./push/pushes.ts";
+import type { RequestRates } from "./request-rates.ts";
 import type { Seats } from "./seats.ts";
 import type { OutboundBudget } from "./transport/transport.ts";
 import type { Upstream } from "./upstream/upstream.ts";
@@ -24,6 +25,7 @@ export interface EdgeNode {
   readonly hub: Hub;
   readonly seats: Seats;
   readonly deadlines: Deadlines;
+  readonly rates: RequestRates;
   readonly pushes: NodePushes;
   readonly outbound: OutboundBudget;
   /** Credentials are derived with it, so that a repeated login needs no state. */

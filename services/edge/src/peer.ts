@@ -23,6 +23,7 @@ import type { ConnectionState } from "./hub.ts";
 import type { EdgeNode } from "./node.ts";
 import type { PushLane } from "./push/delivery.ts";
 import type { Topic } from "./push/topics.ts";
+import type { AccountBucket } from "./request-rates.ts";
 import type { Connection, Farewell } from "./transport/transport.ts";
 
 /** A seat and the session in it. `proven` turns true once the client has shown its new id. */
@@ -92,6 +93,11 @@ export class Peer {
   pingPayload: Uint8Array | null = null;
 
   calls: Set<Call> | null = null;
+  /** Of requests it may send; full at first. */
+  tokens = Number.POSITIVE_INFINITY;
+  filledMs = 0;
+  /** Set by its first request. */
+  account: AccountBucket | null = null;
   topics: Set<Topic> | null = null;
   /** Pushes that wait; null as long as the socket takes them. */
   lane: PushLane | null = null;
@@ -182,6 +188,7 @@ export function close(peer: Peer, name: EndingName): boolean {
   node.hub.remove(peer);
   dropCalls(peer);
   node.pushes.released(peer);
+  node.rates.released(peer);
   forgetWaiting(peer);
   holdBytes(peer, 0);
   peer.decoder = null;

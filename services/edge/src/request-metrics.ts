@@ -14,6 +14,9 @@ export type RequestOutcome =
   | "rate_limited"
   | "cancelled";
 
+/** connection: unanswered requests. admission: memory of the node. */
+export type LimitScope = "connection" | "connection_rate" | "account_rate" | "admission";
+
 const durationBuckets = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60,
 ];
@@ -53,7 +56,7 @@ export function requestMetrics(metrics: Metrics) {
       cells[outcome].inc();
       if (ms > 0) cells.took.observe(ms / 1000);
     },
-    rateLimited: (scope: "connection" | "admission") => limited.labels({ scope }).inc(),
+    rateLimited: (scope: LimitScope) => limited.labels({ scope }).inc(),
     upstreamFailed: (route: string, fault: UpstreamFault) => faults.labels({ route, fault }).inc(),
     watchPayloadLimit: (read: () => number) =>
       metrics.gauge({

@@ -4,7 +4,6 @@
  */
 import {
   boolean,
-  bytes,
   choice,
   duration,
   integer,
@@ -13,12 +12,11 @@ import {
   secret,
   text,
 } from "@holdfast/runtime";
+import { limitSettings } from "./limit-settings.ts";
 
 const closeNotify = ["full", "none", "auto"] as const;
 export const second = 1000;
 export const minute = 60 * second;
-const kibibyte = 1024;
-const mebibyte = 1024 * kibibyte;
 
 export const edgeSettings = {
   // Who and where.
@@ -184,125 +182,7 @@ export const edgeSettings = {
     max: 60 * minute,
     meaning: "The window of the kick-war breaker",
   }),
-  // Limits.
-  EDGE_CONNECTIONS_MAX: integer({
-    default: 0,
-    min: 0,
-    max: 1_000_000,
-    unit: "connections",
-    meaning: "Open connections; 0: 80 % of the file descriptors, which is also the most",
-  }),
-  EDGE_UNAUTHENTICATED_MAX: integer({
-    default: 0,
-    min: 0,
-    max: 1_000_000,
-    unit: "connections",
-    meaning: "Connections that have not logged in yet; 0: a quarter of EDGE_CONNECTIONS_MAX",
-  }),
-  EDGE_AUTH_ATTEMPTS_MAX: integer({ default: 3, min: 1, max: 100, meaning: "Per connection" }),
-  EDGE_STORE_FAILURES_MAX: integer({
-    default: 8,
-    min: 1,
-    max: 100,
-    meaning: "Logins of one connection that failed because Redis was away, then Close 1",
-  }),
-  EDGE_PRE_AUTH_REQUESTS_MAX: integer({
-    default: 16,
-    min: 0,
-    max: 10_000,
-    meaning: "Requests answered before login; the next gets Close 4",
-  }),
-  EDGE_PRE_AUTH_BYTES_MAX: bytes({
-    default: 64 * kibibyte,
-    min: kibibyte,
-    max: mebibyte,
-    meaning: "A body before login, on the wire and inflated; also what may wait to be read",
-  }),
-  EDGE_PRE_AUTH_QUEUE_MAX: integer({
-    default: 64,
-    min: 0,
-    max: 1000,
-    unit: "packets",
-    meaning: "Packets that wait behind a login; more get 3 / 429",
-  }),
-  EDGE_PRE_AUTH_QUEUE_BYTES_MAX: bytes({
-    default: 256 * kibibyte,
-    min: kibibyte,
-    max: 16 * mebibyte,
-    meaning: "Bytes of the packets that wait behind a login",
-  }),
-  EDGE_BODY_BYTES_MAX: bytes({
-    default: mebibyte,
-    min: kibibyte,
-    max: 16_777_215,
-    meaning: "A body on the wire, once logged in",
-  }),
-  EDGE_INFLATED_BYTES_MAX: bytes({
-    default: 4 * mebibyte,
-    min: kibibyte,
-    max: 256 * mebibyte,
-    meaning: "A body after decompression, once logged in",
-  }),
-  EDGE_IN_FLIGHT_MAX: integer({
-    default: 256,
-    min: 1,
-    max: 100_000,
-    unit: "requests",
-    meaning: "Unanswered requests of one connection; more get 3 / 429",
-  }),
-  EDGE_OUTBOUND_BYTES_MAX: bytes({
-    default: 8 * mebibyte,
-    min: 16 * kibibyte,
-    max: 1024 * mebibyte,
-    meaning: "Bytes waiting for one connection; more: Close 1, slow consumer",
-  }),
-  EDGE_OUTBOUND_PACKETS_MAX: integer({
-    default: 65_536,
-    min: 16,
-    max: 10_000_000,
-    unit: "packets",
-    meaning: "Packets waiting for one connection",
-  }),
-  EDGE_NODE_OUTBOUND_BYTES_MAX: bytes({
-    default: 256 * mebibyte,
-    min: mebibyte,
-    max: 64 * 1024 * mebibyte,
-    meaning: "Bytes waiting for all connections; a connection that would pass it is closed",
-  }),
-  EDGE_NODE_BODY_BYTES_MAX: bytes({
-    default: 256 * mebibyte,
-    min: mebibyte,
-    max: 64 * 1024 * mebibyte,
-    meaning: "Bodies being assembled or awaiting an answer, over all connections",
-  }),
-  EDGE_GZIP_MIN_BYTES: bytes({
-    default: 1024,
-    min: 64,
-    max: 16 * mebibyte,
-    meaning: "Responses and pushes of commands 4 to 255 are compressed from this size",
-  }),
-  // Topics.
-  EDGE_TOPICS_PER_CONNECTION_MAX: integer({
-    default: 256,
-    min: 0,
-    max: 100_000,
-    unit: "topics",
-    meaning: "Topics that one connection may have joined",
-  }),
-  EDGE_TOPICS_MAX: integer({
-    default: 100_000,
-    min: 0,
-    max: 10_000_000,
-    unit: "topics",
-    meaning: "Topics with a member on this node",
-  }),
-  EDGE_TOPIC_MEMBERSHIPS_MAX: integer({
-    default: 1_000_000,
-    min: 0,
-    max: 100_000_000,
-    unit: "memberships",
-    meaning: "Members of all topics of this node together",
-  }),
+  ...limitSettings,
   // Ending.
   EDGE_TCP_CLOSE_NOTIFY: choice(closeNotify, {
     default: "full",

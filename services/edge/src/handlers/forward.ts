@@ -40,14 +40,14 @@ export class Call implements UpstreamCall, Timed {
   onAbandoned: (() => void) | null = null;
   private aborter: AbortController | null = null;
 
-  constructor(peer: Peer, request: Request, held: Held, route: Route) {
+  constructor(peer: Peer, request: Request, held: Held, route: Route, nowMs: number) {
     this.peer = peer;
     this.route = route;
     this.command = request.command;
     this.requestId = request.requestId;
     this.metadata = request.metadata;
     this.timeoutMs = timeoutOf(peer, request, route);
-    this.startedMs = peer.node.clock.monotonic();
+    this.startedMs = nowMs;
     this.session = held.session;
     this.body = ownBytes(request);
   }
@@ -130,12 +130,19 @@ export function forward(peer: Peer, request: Request, held: Held): void {
     refuse(peer, request, route, "rate_limited", gatewayErrors.rateLimit);
     return;
   }
+  const nowMs = node.clock.monotonic();
+  const refusal = node.rates.refusalOf(peer, held.session.account, nowMs);
+  if (refusal !== null) {
+    node.metrics.rateLimited(refusal);
+    refuse(peer, request, route, "rate_limited", gatewayErrors.rateLimit);
+    return;
+  }
   if (node.bodyBytes + request.body.length > node.config.nodeBodyBytesMax) {
     node.metrics.rateLimited("admission");
     refuse(peer, request, route, "error", gatewayErrors.serviceUnavailable);
     return;
   }
-  const call = new Call(peer, request, held, route);
+  const call = new Call(peer, request, held, route, nowMs);
   peer.calls.add(call);
   node.bodyBytes += call.body.length;
   node.deadlines.add(call);

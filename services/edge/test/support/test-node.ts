@@ -13,6 +13,7 @@ import { createHub } from "../../src/hub.ts";
 import { createEdgeMetrics } from "../../src/metrics.ts";
 import type { EdgeNode } from "../../src/node.ts";
 import { createPushes } from "../../src/push/pushes.ts";
+import { createRequestRates } from "../../src/request-rates.ts";
 import { createSeats } from "../../src/seats.ts";
 import type { Connection, Farewell } from "../../src/transport/transport.ts";
 import type { TestSettings } from "./edge.ts";
@@ -52,6 +53,7 @@ export function createTestNode(settings: TestSettings = {}): TestNode {
     upstream: createScriptedUpstream(),
     seats: createSeats(() => node),
     deadlines: createDeadlines(clock.monotonic()),
+    rates: createRequestRates(config),
     pushes: createPushes(() => node, { rules: [], limits: config, outbound }),
     outbound,
     credentialKey: new Uint8Array(32),
