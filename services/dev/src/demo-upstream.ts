@@ -3,7 +3,7 @@
  * a process of its own on NATS, so that it can be killed; embedded it is a set of functions.
  */
 import { join } from "node:path";
-import type { Edge, Upstream, UpstreamCall } from "@holdfast/edge";
+import type { MemoryPush, Upstream, UpstreamCall } from "@holdfast/edge";
 import { UpstreamError } from "@holdfast/edge";
 import { launch } from "./child.ts";
 
@@ -84,7 +84,7 @@ export function demoUpstreamOf(cluster: {
 }
 
 /** Inside the process: an upstream for the edges to share. */
-export function createEmbeddedDemo(edges: () => readonly Edge[]): {
+export function createEmbeddedDemo(push: MemoryPush): {
   readonly upstream: Upstream;
   start(): Promise<DemoUpstream>;
 } {
@@ -92,13 +92,10 @@ export function createEmbeddedDemo(edges: () => readonly Edge[]): {
   const pushing: DemoPushing = {
     toSeat(seat, command, body) {
       const [node = "", connection = ""] = seat.split("/");
-      const edge = edges().find(({ id }) => id === node);
-      edge?.pushes.toConnection(connection, { command, body, metadata: {}, key: null });
+      push.toSeat({ node, connection }, { command, body, metadata: {}, key: null });
     },
     toTopic(topic, command, body) {
-      for (const edge of edges()) {
-        edge.pushes.toTopic(topic, { command, body, metadata: {}, key: null });
-      }
+      push.toTopic(topic, { command, body, metadata: {}, key: null });
     },
   };
   const route = { name: "demo", timeoutMs: null };

@@ -5,7 +5,8 @@ import {
   commandsOf,
   createEchoUpstream,
   createEdgeService,
-  type Edge,
+  createMemoryPush,
+  type MemoryPush,
   readEdgeConfig,
 } from "@holdfast/edge";
 import { createLog, createMetrics, type Log, systemClock } from "@holdfast/runtime";
@@ -30,7 +31,7 @@ interface Shared {
   readonly hub: ReturnType<typeof createMemoryHub>;
   readonly turn: ReturnType<typeof createMemoryTurn>;
   readonly stops: (() => Promise<void>)[];
-  readonly running: Edge[];
+  readonly push: MemoryPush;
   readonly demo: ReturnType<typeof createEmbeddedDemo>;
 }
 
@@ -42,12 +43,13 @@ export interface EmbeddedCluster extends DevCluster {
 export async function startEmbedded(options: ClusterOptions): Promise<EmbeddedCluster> {
   const names = Array.from({ length: options.edges }, (_, index) => `edge-${index + 1}`);
   const { config } = readEdgeConfig({ ...edgeEnvironment("any", options), ...anyPorts });
-  const running: Edge[] = [];
-  const demo = createEmbeddedDemo(() => running);
+  const registry = createMemoryRegistry({ settings: config.registry, clock: systemClock });
+  const push = createMemoryPush({ registry });
+  const demo = createEmbeddedDemo(push);
   const shared: Shared = {
-    running,
+    registry,
+    push,
     demo,
-    registry: createMemoryRegistry({ settings: config.registry, clock: systemClock }),
     hub: createMemoryHub(),
     turn: createMemoryTurn(),
     stops: [],
@@ -70,7 +72,7 @@ export async function startEmbedded(options: ClusterOptions): Promise<EmbeddedCl
 async function startEdge(
   name: string,
   options: ClusterOptions,
-  { registry, hub, turn, stops, running, demo }: Shared,
+  { registry, hub, turn, stops, push, demo }: Shared,
 ): Promise<EdgeDescription> {
   const { config } = readEdgeConfig({ ...edgeEnvironment(name, options), ...anyPorts });
   const log = createDevLog("edge", config.nodeId, config.logLevel);
@@ -87,10 +89,11 @@ async function startEdge(
     stop: () => void service.drain().then(stop),
   });
   const stop = async (): Promise<void> => {
+    detach();
     for (const part of service.parts.toReversed()) await part.stop();
   };
   stops.push(stop);
-  running.push(service.edge);
+  const detach = push.attach(service.edge);
   for (const part of service.parts) await part.start();
   const { edge, adminPort } = service;
   return {

@@ -2,6 +2,7 @@
 export { type EdgeConfig, readEdgeConfig } from "./config.ts";
 export { createEdge, type Edge, type EdgeOptions } from "./edge.ts";
 export { createEdgeService, type EdgeService, type EdgeServiceOptions } from "./edge-service.ts";
+export { createMemoryPush, type MemoryPush } from "./push/memory-push.ts";
 export type {
   JoinOutcome,
   OutgoingPush,
