@@ -4,7 +4,6 @@
  */
 import { type Client, ClientStopped, createClient, type Login } from "@holdfast/client";
 import type { Quote } from "../src/feed.ts";
-import { timeText } from "../src/format.ts";
 import type { Market } from "../src/market.ts";
 import {
   decodeInstruments,
@@ -23,7 +22,7 @@ export type Standing =
   | { readonly at: "connecting" }
   | { readonly at: "open"; readonly node: string }
   | { readonly at: "moving"; readonly from: string; readonly why: "drain" | "loss" }
-  | { readonly at: "displaced" }
+  | { readonly at: "displaced"; readonly atMs: number }
   | { readonly at: "left" };
 
 export type Tone = "good" | "plain" | "warn" | "bad";
@@ -72,18 +71,25 @@ export function createConnection(options: ConnectionOptions): Connection {
     facts,
     connect,
     heartbeat: () => client.heartbeat(),
-    leave: () => client.close(),
+    leave,
   };
 
   async function connect(): Promise<void> {
+    const before = standing;
     setStanding({ at: "connecting" });
     try {
       await client.connect();
     } catch (error) {
       // Whoever was displaced or left meanwhile has been told already.
-      if (!(error instanceof ClientStopped)) setStanding({ at: "left" });
+      if (!(error instanceof ClientStopped)) setStanding(before);
       throw error;
     }
+  }
+
+  /** Also from where the client has stopped already. */
+  async function leave(): Promise<void> {
+    await client.close();
+    if (standing.at !== "left") setStanding({ at: "left" });
   }
 
   async function takeToken(): Promise<string> {
@@ -96,9 +102,8 @@ export function createConnection(options: ConnectionOptions): Connection {
   function listen(to: Client): void {
     to.on("open", opened);
     to.on("close", (close) => closed(close?.code ?? null));
-    to.on("stopped", ({ why }) => {
+    to.on("stopped", () => {
       logins += 1;
-      if (why === "closed") setStanding({ at: "left" });
     });
     to.onPush(QuotesCommand.quote, ({ body }) => {
       const quote = quoteOf(body);
@@ -123,8 +128,8 @@ export function createConnection(options: ConnectionOptions): Connection {
     logins += 1;
     const from = standing.at === "open" ? standing.node : "the node";
     if (code === connectDuplicate) {
-      onNews("bad", `Displaced at ${timeText(Date.now())}: ${account} logged in somewhere else`);
-      setStanding({ at: "displaced" });
+      onNews("bad", `Displaced: ${account} logged in somewhere else`);
+      setStanding({ at: "displaced", atMs: Date.now() });
     } else if (code === serverShutdown) {
       onNews("warn", `${from} is draining: moving to another node`);
       setStanding({ at: "moving", from, why: "drain" });

@@ -77,7 +77,6 @@ export function createDesk({ onLeft }: { readonly onLeft: () => void }): Desk {
     journal.add("plain", "Taking the place back");
     await visit?.connection.connect().catch((error: unknown) => {
       journal.add("bad", `Could not come back: ${error instanceof Error ? error.message : error}`);
-      notice.displaced(visit?.account ?? "");
     });
   }
 
@@ -90,7 +89,7 @@ export function createDesk({ onLeft }: { readonly onLeft: () => void }): Desk {
     write(element("fact-node"), node ?? "–");
     if (at === "moving") notice.moving(standing);
     else if (at === "open") notice.arrived(standing.node);
-    else if (at === "displaced") notice.displaced(visit?.account ?? "");
+    else if (at === "displaced") notice.displaced(visit?.account ?? "", standing.atMs);
     else notice.hide();
     if (at === "left" && !root.hidden) leave();
   }
@@ -134,7 +133,7 @@ export function createDesk({ onLeft }: { readonly onLeft: () => void }): Desk {
     const { arrived, merged } = market.counts;
     write(element("fact-rate"), String(arrived - visit.arrivedBefore));
     visit.arrivedBefore = arrived;
-    write(element("fact-merged"), String(merged));
+    write(element("fact-merged"), merged.toLocaleString("en"));
     const { tokens, resumed } = connection.facts;
     write(element("fact-tokens"), String(tokens));
     write(element("fact-session"), resumed === 0 ? "New" : `Resumed ${times(resumed)}`);

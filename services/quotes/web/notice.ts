@@ -1,9 +1,10 @@
 /** The one notice above the panels: displaced, moving, arrived. */
+import { timeText } from "../src/format.ts";
 import type { Standing } from "./connection.ts";
 import { element, write } from "./element.ts";
 
 export interface Notice {
-  displaced(account: string): void;
+  displaced(account: string, atMs: number): void;
   moving(standing: Extract<Standing, { at: "moving" }>): void;
   /** Says so only if somebody was moving before. */
   arrived(node: string): void;
@@ -20,9 +21,9 @@ export function createNotice(onTakeBack: () => void): Notice {
   button.addEventListener("click", onTakeBack);
 
   return {
-    displaced(account) {
+    displaced(account, atMs) {
       show("displaced", "You were displaced by a newer login", [
-        `${account} logged in somewhere else, and an account has one seat.`,
+        `${account} logged in somewhere else at ${timeText(atMs)}, and an account has one seat.`,
         "This tab has stopped, and its prices with it.",
       ]);
       button.hidden = false;
