@@ -1,8 +1,10 @@
 /**
  * The control of the benchmarks, a process of its own: what Bun does with the same bytes and no
  * protocol at all. TCP writes back what it reads, WebSocket sends back each message, both on as
- * many listeners as a node has. Prints its ports as a line of JSON; SIGUSR2 collects garbage.
+ * many listeners as a node has. Prints its ports as a line of JSON.
  */
+import "./collect.ts";
+
 const acceptors = 16;
 
 const tcpPort = freeTcpPort();
@@ -35,7 +37,6 @@ for (let count = 0; count < acceptors; count++) {
   });
 }
 
-process.on("SIGUSR2", () => Bun.gc(true));
 process.stdout.write(`${JSON.stringify({ tcp: tcpPort, ws: wsPort })}\n`);
 
 function freeTcpPort(): number {

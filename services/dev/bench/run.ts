@@ -5,6 +5,8 @@ const root = join(import.meta.dir, "../../..");
 const benchmarks: Readonly<Record<string, readonly [path: string, measures: string]>> = {
   takeover: ["services/dev/bench/takeover.ts", "newer login answered -> older socket closed"],
   packets: ["services/dev/bench/packets.ts", "heartbeats and requests through one edge"],
+  storm: ["services/dev/bench/storm.ts", "thousands connect and log in at once"],
+  idle: ["services/dev/bench/idle.ts", "memory and CPU of connections that wait"],
   codec: ["packages/protocol/bench/codec.ts", "packets and bytes, ns each"],
   registry: ["packages/session/bench/registry.ts", "logins and renewals on Redis"],
   hop: ["packages/cluster/bench/hop.ts", "one message over NATS, one way"],

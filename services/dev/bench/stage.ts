@@ -2,6 +2,8 @@
  * What the benchmarks of an edge run on: one edge as in production (a process, real Redis and
  * NATS), and the bare server beside it, both pinned to core 0; everything else is on core 1.
  */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectRedis, createRedisRegistry } from "@holdfast/session/redis";
 import { startProcesses } from "../src/processes.ts";
@@ -11,6 +13,8 @@ export interface Place {
   readonly pid: number;
   readonly tcpPort: number;
   readonly wsPort: number;
+  /** Where it writes the size of its heap when told to collect garbage. */
+  readonly heapFile: string;
 }
 
 export interface Stage {
@@ -24,6 +28,8 @@ export interface Stage {
 
 export async function openStage(): Promise<Stage> {
   pin(process.pid, 1);
+  const folder = await mkdtemp(join(tmpdir(), "holdfast-bench-"));
+  const heapFile = join(folder, "edge");
   const cluster = await startProcesses({
     edges: 1,
     log: "ignore",
@@ -34,6 +40,7 @@ export async function openStage(): Promise<Stage> {
       EDGE_ACCOUNT_REQUEST_RATE: "0",
       EDGE_AUTH_TIMEOUT_MS: "60000",
       EDGE_HEARTBEAT_INTERVAL_MS: process.env["BENCH_HEARTBEAT_MS"] ?? "30000",
+      BENCH_HEAP_FILE: heapFile,
       BUN_OPTIONS: `--preload ${join(import.meta.dir, "collect.ts")}`,
     },
   });
@@ -41,7 +48,7 @@ export async function openStage(): Promise<Stage> {
   if (described === undefined) throw new Error("Cannot measure without an edge");
   const redis = await connectRedis({ url: cluster.redis.url });
   const registry = createRedisRegistry({ redis });
-  const bare = await startBare();
+  const bare = await startBare(join(folder, "bare"));
   pin(described.pid, 0);
   let accounts = 0;
 
@@ -50,6 +57,7 @@ export async function openStage(): Promise<Stage> {
       pid: described.pid,
       tcpPort: Number(new URL(described.tcp).port),
       wsPort: Number(new URL(described.ws).port),
+      heapFile,
     },
     edgeAdmin: described.admin,
     bare: bare.place,
@@ -59,6 +67,7 @@ export async function openStage(): Promise<Stage> {
       await bare.process.exited;
       await redis.close();
       await cluster.stop();
+      await rm(folder, { recursive: true });
     },
   };
 
@@ -69,14 +78,18 @@ export async function openStage(): Promise<Stage> {
   }
 }
 
-async function startBare() {
+async function startBare(heapFile: string) {
   const script = join(import.meta.dir, "bare.ts");
   const command = ["setpriv", "--pdeathsig", "KILL", process.execPath, script];
-  const child = Bun.spawn(command, { stdio: ["ignore", "pipe", "inherit"] });
+  const child = Bun.spawn(command, {
+    env: { ...process.env, BENCH_HEAP_FILE: heapFile },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   for await (const line of child.stdout) {
     const ports = JSON.parse(new TextDecoder().decode(line));
     pin(child.pid, 0);
-    return { process: child, place: { pid: child.pid, tcpPort: ports.tcp, wsPort: ports.ws } };
+    const place = { pid: child.pid, tcpPort: ports.tcp, wsPort: ports.ws, heapFile };
+    return { process: child, place };
   }
   throw new Error("Cannot start the bare server: it ended at once");
 }

@@ -40,7 +40,6 @@ type TcpSocket<P> = Socket<TcpConnection<P> | null>;
 class TcpConnection<P> implements Connection {
   readonly transport = "tcp";
   readonly userAgent = "";
-  readonly remoteAddress: string;
   /** Set by `open`, before any other event can come. */
   peer!: P;
   private readonly outbox: Outbox;
@@ -57,8 +56,12 @@ class TcpConnection<P> implements Connection {
   constructor(shared: Shared<P>, socket: TcpSocket<P>) {
     this.shared = shared;
     this.socket = socket;
-    this.remoteAddress = socket.remoteAddress;
     this.outbox = new Outbox(shared.options.budget);
+  }
+
+  /** Not kept: it is seldom asked for. */
+  get remoteAddress(): string {
+    return this.socket.remoteAddress;
   }
 
   get pendingBytes(): number {

@@ -57,7 +57,6 @@ type Socket<P> = ServerWebSocket<{ upgrade: Upgrade | null; connection: WsConnec
 class WsConnection<P> implements Connection {
   readonly transport = "ws";
   readonly userAgent: string;
-  readonly remoteAddress: string;
   peer!: P;
   private readonly shared: Shared<P>;
   private readonly socket: Socket<P>;
@@ -75,7 +74,11 @@ class WsConnection<P> implements Connection {
     this.shared = shared;
     this.socket = socket;
     this.userAgent = userAgent;
-    this.remoteAddress = socket.remoteAddress;
+  }
+
+  /** Not kept: it is seldom asked for. */
+  get remoteAddress(): string {
+    return this.socket.remoteAddress;
   }
 
   get pendingBytes(): number {
