@@ -4,6 +4,7 @@
  */
 import { settingsTable } from "../packages/runtime/src/setting.ts";
 import { edgeSettings } from "../services/edge/src/settings.ts";
+import { quotesSettings } from "../services/quotes/src/settings.ts";
 import { tokenSettings } from "../services/token/src/config.ts";
 
 const page = new URL("../docs/settings.md", import.meta.url);
@@ -21,7 +22,10 @@ secrets hidden. This page is written by \`bun scripts/settings.ts\`.
 ${settingsTable(edgeSettings)}
 ## Token service
 
-${settingsTable(tokenSettings)}`;
+${settingsTable(tokenSettings)}
+## Quotes, the example
+
+${settingsTable(quotesSettings)}`;
 }
 
 /** The page as it is. */

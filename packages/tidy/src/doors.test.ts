@@ -20,7 +20,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   "services/edge": ["protocol", "session", "cluster", "runtime"],
   "services/token": ["session", "cluster", "runtime"],
   "services/quotes": ["protocol", "runtime", "client", "upstream"],
-  "services/dev": "protocol session cluster runtime client servers edge token quotes".split(" "),
+  "services/dev":
+    "protocol session cluster runtime client servers upstream edge token quotes".split(" "),
 };
 
 /** Besides: tests start real servers, and those of a service talk to it as a client does. */
