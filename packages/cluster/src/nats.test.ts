@@ -79,10 +79,17 @@ describe("createNatsBus", () => {
   });
 
   test.each(["Holdfast-Seat", "Holdfast-Command"])(
-    "message to a node with the header %s is a push, and none of the bus's business",
+    "message to a node with the header %s is a push, and handed on",
     async (header) => {
       await using rig = createRig();
-      const { bus, link } = await rig.node();
+      const { link } = await rig.node();
+      const pushes = createInbox<string>();
+      const bus = createNatsBus({
+        connection: link,
+        prefix: rig.prefix,
+        onFault: rig.onFault,
+        onPush: (message) => pushes.deliver(message.headers?.get(header) ?? ""),
+      });
       const events = createInbox<ClusterEvent>();
       await bus.subscribe("a", events.deliver);
       const push = headers();
@@ -92,6 +99,7 @@ describe("createNatsBus", () => {
       bus.publish("a", { type: "drain", inTurn: false });
 
       expect(await events.take(1)).toEqual([{ type: "drain", inTurn: false }]);
+      expect(pushes.received).toEqual(["a/1"]);
       expect(rig.faults).toEqual([]);
     },
   );
@@ -164,7 +172,7 @@ function createRig() {
     told.deliver([fault, error instanceof Error ? error.message : String(error)]);
   };
 
-  return { prefix, faults, told, node, close, [Symbol.asyncDispose]: close };
+  return { prefix, faults, told, onFault, node, close, [Symbol.asyncDispose]: close };
 
   async function node(login = { user: "edge", password: "tide" }) {
     const urls = server.url;

@@ -22,8 +22,13 @@ export function createNatsBus(options: {
   /** The first part of every subject; clusters that share NATS need one each. */
   readonly prefix?: string;
   readonly onFault: (fault: BusFault, error: unknown) => void;
+  /**
+   * Upstreams push to connections on a node's own subject. Those messages are handed on from here,
+   * since a second subscription would bring each of them twice. MUST NOT throw.
+   */
+  readonly onPush?: (message: Msg) => void;
 }): ClusterBus {
-  const { connection, prefix = "hf", onFault } = options;
+  const { connection, prefix = "hf", onFault, onPush = () => {} } = options;
   if (!PREFIX.test(prefix)) {
     throw new Error(`Cannot use subject prefix "${prefix}": it must match ${PREFIX.source}`);
   }
@@ -82,7 +87,8 @@ export function createNatsBus(options: {
       if (error) {
         refusals.push(error);
         onFault("subscribe", error);
-      } else if (!isPush(message)) receive(message, decode, deliver);
+      } else if (isPush(message)) onPush(message);
+      else receive(message, decode, deliver);
     };
     const what = subjects.join(" and ");
     if (!connection.isConnected()) {
@@ -113,7 +119,7 @@ export function createNatsBus(options: {
   }
 }
 
-/** Upstreams push to connections on a node's own subject; that is not ours to read. */
+/** Told apart by their headers: what nodes say to each other has none. */
 function isPush({ headers }: Msg): boolean {
   return headers !== undefined && (headers.has("Holdfast-Seat") || headers.has("Holdfast-Command"));
 }

@@ -116,6 +116,7 @@ function main(): void {
           connection: nats,
           prefix: config.natsPrefix,
           onFault: onNatsFault,
+          onPush: (message) => push?.hearNode(message),
         }),
         upstream: combineUpstreams([createEchoUpstream(commandsOf(config.echoCommands)), upstream]),
         topicRules,

@@ -1,6 +1,6 @@
 /**
- * Pushes and topics over NATS: `hf.node.<node>` to connections of this node, `hf.push` to accounts,
- * `hf.topic.<name>` to members. A message that is a request is answered with its outcome; one that
+ * Pushes and topics over NATS: `hf.push` to accounts, `hf.topic.<name>` to members, and to single
+ * connections what the bus hands on from `hf.node.<node>`. A message that is a request is answered with its outcome; one that
  * is none is carried out in silence. What happens on the node itself is behind `Pushes`.
  */
 import type { BusFault } from "@holdfast/cluster";
@@ -46,6 +46,8 @@ export interface NatsPush {
   start(): Promise<void>;
   /** Hears nothing from here on. May be called twice. */
   stop(): void;
+  /** A message on this node's own subject, which the bus has found to be a push. Never throws. */
+  hearNode(message: Msg): void;
   readonly topicSubscriptions: number;
 }
 
@@ -61,6 +63,7 @@ export function createNatsPush(options: NatsPushOptions): NatsPush {
   const toAccount = createAccountPush({ nodeId, pushes, registry: options.registry, ask });
   const subscriptions: Subscription[] = [];
   const refusals: Error[] = [];
+  let isStopped = false;
   const topicPrefix = `${prefix}.topic.`;
   const interest = createTopicInterest({
     clock,
@@ -71,24 +74,25 @@ export function createNatsPush(options: NatsPushOptions): NatsPush {
   return {
     start,
     stop,
+    hearNode,
     get topicSubscriptions() {
       return interest.size;
     },
   };
 
   async function start(): Promise<void> {
-    const names = [`${prefix}.node.${nodeId}`, `${prefix}.push`];
-    subscriptions.push(subscribe(names[0]!, hearNode), subscribe(names[1]!, hearAccount, "edges"));
+    subscriptions.push(subscribe(`${prefix}.push`, hearAccount, "edges"));
     pushes.onInterest(interest.set);
     for (const topic of pushes.topics) interest.set(topic, true);
     const isConfirmed = await link.ping(confirmTimeoutMs);
     if (isConfirmed && refusals.length === 0) return;
     stop();
     const reason = refusals[0]?.message ?? `not confirmed within ${confirmTimeoutMs} ms`;
-    throw new Error(`Cannot subscribe to ${names.join(" and ")}: ${reason}`);
+    throw new Error(`Cannot subscribe to ${prefix}.push: ${reason}`);
   }
 
   function stop(): void {
+    isStopped = true;
     interest.stop();
     for (const subscription of subscriptions.splice(0)) {
       if (!subscription.isClosed()) subscription.unsubscribe();
@@ -108,10 +112,9 @@ export function createNatsPush(options: NatsPushOptions): NatsPush {
     });
   }
 
-  /** The bus has the same subject; what it sends has no such headers. */
   function hearNode(message: Msg): void {
+    if (isStopped) return;
     const headers = headersOf(message);
-    if (!headers.has("Holdfast-Seat") && !headers.has("Holdfast-Command")) return;
     const isChange = headers.has("Holdfast-Join") || headers.has("Holdfast-Leave");
     carryOut(isChange ? "members" : "seat", message, () => {
       const seats = readSeats(headers, nodeId);

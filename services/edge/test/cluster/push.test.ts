@@ -121,6 +121,20 @@ describe("push to a connection", () => {
     for (const { wire } of members) expect(await texts(wire, count)).toEqual(sent);
   });
 
+  test("one message reaches several connections of the node, and counts each", async () => {
+    await using cluster = await startPushCluster();
+    const edge = await cluster.edge();
+    const members = [await openMember(edge, "tcp"), await openMember(edge, "ws")];
+    const seats = [...members.map(({ id }) => id), "zzz"].map((id) => `${edge.edge.id}/${id}`);
+
+    const fields = { ...fieldsOfCommand, "Holdfast-Seat": seats.join(",") };
+    const answer = await ask(cluster, nodeOf(edge), fields, "both");
+
+    const body = { ...counts({ written: 2, "no-connection": 1 }), outcome: "written" };
+    expect(answer).toEqual({ said: "written", error: "", body });
+    for (const { wire } of members) expect(await texts(wire, 1)).toEqual(["both"]);
+  });
+
   test("push that is no request is carried out in silence", async () => {
     await using cluster = await startPushCluster();
     const edge = await cluster.edge();

@@ -4,7 +4,7 @@
  */
 
 import { createMemoryHub } from "@holdfast/cluster";
-import { connectNats, type NatsLink } from "@holdfast/cluster/nats";
+import { connectNats, createNatsBus, type NatsLink } from "@holdfast/cluster/nats";
 import { createMetrics } from "@holdfast/runtime";
 import { type Server, startNats } from "@holdfast/servers";
 import { createMemoryRegistry, type SessionRegistry } from "@holdfast/session";
@@ -66,6 +66,9 @@ export async function startPushCluster(): Promise<PushCluster> {
     });
     await push.start();
     stops.push(async () => push.stop());
+    const onFault = (fault: string) => void faults.push(fault);
+    const bus = createNatsBus({ connection: link, onFault, onPush: push.hearNode });
+    await bus.subscribe(started.edge.id, () => faults.push("an event out of nowhere"));
     return { ...started, link, push, faults, pushMetric };
 
     async function pushMetric(name: string, label = ""): Promise<number> {
