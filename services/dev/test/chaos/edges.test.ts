@@ -19,16 +19,16 @@ import {
   until,
 } from "../support.ts";
 
-const leaseMs = 2000;
-const renewIntervalMs = 400;
-const heartbeatTimeoutMs = 2400;
-const stopMs = 3500; // above the lease, and above the heartbeat timeout
+const leaseMs = 1500;
+const renewIntervalMs = 300;
+const heartbeatTimeoutMs = 1800;
+const stopMs = 2600; // above the lease, and above the heartbeat timeout
 let cluster: TestCluster;
 beforeAll(async () => {
   cluster = await startTestCluster({
     EDGE_FLAP_DISPLACEMENTS_MAX: "0",
     EDGE_LEASE_MS: String(leaseMs),
-    EDGE_FIRST_LEASE_MS: "1000",
+    EDGE_FIRST_LEASE_MS: "900",
     EDGE_RENEW_INTERVAL_MS: String(renewIntervalMs),
     EDGE_HEARTBEAT_INTERVAL_MS: "400",
     EDGE_HEARTBEAT_TIMEOUT_MS: String(heartbeatTimeoutMs),
@@ -101,7 +101,7 @@ describe("edge that dies", () => {
     await Bun.sleep(1000);
 
     expect(back.map(({ response }) => response.status)).toEqual(back.map(() => 0));
-    expect(lapsedMs).toBeLessThan(leaseMs + 500);
+    expect(lapsedMs).toBeLessThan(leaseMs + 1000);
     expect(await online(returning)).toBe(returning.length);
     const after = await aftermathOf({ cluster, load, recorder, overlapMs: 1000 });
     expect(after).toEqual({ broken: [], told: [] });

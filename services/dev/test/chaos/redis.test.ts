@@ -35,7 +35,10 @@ function play(what: string, prefix: string): { load: Load; recorder: Recorder } 
   return { load, recorder };
 }
 
-/** Until every edge says that Redis answers, and its seats have been checked once more. */
+/**
+ * Until every edge says that Redis answers, its seats have been checked once more, and the seats of
+ * calls whose connection broke in the middle are gone: those have nothing but their first lease.
+ */
 async function recovered(): Promise<void> {
   const up = () => metric(cluster, "holdfast_dependency_up", "redis");
   await until("Redis to be back on all edges", async () => (await up()) === 3);
