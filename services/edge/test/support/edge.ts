@@ -35,6 +35,8 @@ export interface TestEdgeOptions {
   readonly hub?: MemoryHub;
   readonly clock?: Clock;
   readonly topicRules?: readonly TopicRule[];
+  /** The only commands of the scripted upstream that have a route. */
+  readonly commands?: readonly number[];
   /** Asked in the place of the scripted upstream. */
   readonly openUpstream?: (counts: EdgeMetrics) => Promise<Upstream>;
   readonly log?: Log;
@@ -81,7 +83,7 @@ export async function startEdge(options: TestEdgeOptions = {}): Promise<TestEdge
     options.registry ?? createMemoryRegistry({ clock: Date, settings: config.registry });
   const hub = options.hub ?? createMemoryHub();
   const bus = hub.bus();
-  const upstream = createScriptedUpstream();
+  const upstream = createScriptedUpstream(options.commands);
   const metrics = createMetrics();
   const counts = createEdgeMetrics(metrics);
   const wrapped = options.wrapRegistry?.(registry) ?? registry;

@@ -36,7 +36,8 @@ export interface ScriptedUpstream extends Upstream {
   readonly calls: readonly UpstreamCall[];
 }
 
-export function createScriptedUpstream(): ScriptedUpstream {
+/** `only`: the commands that have a route; for what must not meet the others by chance. */
+export function createScriptedUpstream(only: readonly number[] | null = null): ScriptedUpstream {
   const arrivals = createArrivals<HeldCall>("a call");
   const calls: UpstreamCall[] = [];
   const hold: CommandHandler = (call) =>
@@ -61,6 +62,7 @@ export function createScriptedUpstream(): ScriptedUpstream {
 
   return {
     route(command, listener, platform) {
+      if (only !== null && !only.includes(command)) return null;
       if (command === faulty) throw new TypeError("A bug of the node");
       return upstream.route(command, listener, platform);
     },
