@@ -117,10 +117,12 @@ describe("startProcess", () => {
       scheme: "redis",
       args: (place) => ["--bind", place.host, "--port", String(place.port)],
       probe: () => Promise.reject(new Error("Cannot like this server")),
-      startTimeoutMs: 300,
+      startTimeoutMs: 2000,
     });
 
-    expect(await failure(start)).toMatch(/not ready within 300 ms: Error: Cannot like this server/);
+    expect(await failure(start)).toMatch(
+      /not ready within 2000 ms: Error: Cannot like this server/,
+    );
   });
 });
 
