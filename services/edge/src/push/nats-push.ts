@@ -1,7 +1,8 @@
 /**
  * Pushes and topics over NATS: `hf.push` to accounts, `hf.topic.<name>` to members, and to single
- * connections what the bus hands on from `hf.node.<node>`. A message that is a request is answered with its outcome; one that
- * is none is carried out in silence. What happens on the node itself is behind `Pushes`.
+ * connections what the bus hands on from `hf.node.<node>`. A message that is a request is answered
+ * with its outcome; one that is none is carried out in silence. What happens on the node itself is
+ * behind `Pushes`.
  */
 import type { BusFault } from "@holdfast/cluster";
 import type { NatsLink } from "@holdfast/cluster/nats";
