@@ -2,9 +2,10 @@
  * What an idle connection costs one edge, beside a bare Bun server that holds as many sockets.
  * Method: bytes alive on the heap, and anonymous memory of the process (which the allocators keep
  * for more than is alive), after a garbage collection, before and after BENCH_CONNECTIONS (9,000)
- * connections have come, BENCH_AT_ONCE (100) at a time, per connection; then CPU time of the process over BENCH_IDLE_SECONDS (35), in which nothing happens but pings at
- * the default interval, which nobody answers, and renewals of seats. A first crowd that comes and
- * goes warms each server up. Real Redis and NATS; the servers are on core 0.
+ * connections have come, BENCH_AT_ONCE (100) at a time, per connection; then CPU time of the
+ * process over BENCH_IDLE_SECONDS (35), in which nothing happens but pings at the default interval,
+ * which nobody answers, and renewals of seats. A first crowd that comes and goes warms each server
+ * up. Real Redis and NATS; the servers are on core 0.
  */
 import { readFileSync } from "node:fs";
 import { type Crowd, disperse, gather, type TransportName } from "./crowd.ts";

@@ -59,11 +59,6 @@ class TcpConnection<P> implements Connection {
     this.outbox = new Outbox(shared.options.budget);
   }
 
-  /** Not kept: it is seldom asked for. */
-  get remoteAddress(): string {
-    return this.socket.remoteAddress;
-  }
-
   get pendingBytes(): number {
     return this.outbox.pendingBytes;
   }

@@ -17,7 +17,6 @@ export interface Farewell {
 /** One accepted socket. What exists once per connection is a small class: there are 100,000. */
 export interface Connection {
   readonly transport: "tcp" | "ws";
-  readonly remoteAddress: string;
   /** The User-Agent of a WebSocket upgrade, cut to 64 characters; empty on TCP. */
   readonly userAgent: string;
   /** Bytes sent by us that the kernel has not taken yet. */

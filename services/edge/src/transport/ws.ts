@@ -76,11 +76,6 @@ class WsConnection<P> implements Connection {
     this.userAgent = userAgent;
   }
 
-  /** Not kept: it is seldom asked for. */
-  get remoteAddress(): string {
-    return this.socket.remoteAddress;
-  }
-
   get pendingBytes(): number {
     return this.queuedBytes + this.heldBytes;
   }
