@@ -1,4 +1,4 @@
-/** The steps of the demo about business traffic: requests, pushes, topics, an upstream that dies. */
+/** The steps of the demo about business traffic: requests, pushes, topics, a dying upstream. */
 import { type Client, RequestFailed } from "@holdfast/client";
 import { type DemoUpstream, demoCommands } from "./demo-upstream.ts";
 import { holds, type Story, soon } from "./story.ts";

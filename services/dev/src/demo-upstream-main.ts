@@ -1,4 +1,4 @@
-/** The demo's upstream as a process on NATS: started by demo-upstream.ts, and killed by the demo. */
+/** The demo's upstream as a process on NATS: demo-upstream.ts starts it, the demo kills it. */
 import { createUpstream } from "@holdfast/upstream";
 import { answerDemo, demoRequestCommands } from "./demo-upstream.ts";
 

@@ -14,6 +14,7 @@ import {
   type Transport,
   type TransportFaults,
 } from "./transport.ts";
+import { createTurnFlush, type Flushable } from "./turn-flush.ts";
 
 export interface TcpOptions<P> {
   readonly host: string;
@@ -31,7 +32,7 @@ export interface TcpOptions<P> {
 interface Shared<P> {
   readonly options: TcpOptions<P>;
   /** Connections with packets to write at the end of this turn. */
-  dirty: TcpConnection<P>[];
+  readonly flushLater: (connection: Flushable) => void;
   readonly lingering: Set<TcpConnection<P>>;
 }
 
@@ -130,27 +131,13 @@ class TcpConnection<P> implements Connection {
   private markDirty(): void {
     if (this.isDirty) return;
     this.isDirty = true;
-    const { shared } = this;
-    shared.dirty.push(this);
-    if (shared.dirty.length === 1) queueMicrotask(() => flushDirty(shared));
-  }
-}
-
-function flushDirty<P>(shared: Shared<P>): void {
-  const connections = shared.dirty;
-  shared.dirty = [];
-  for (const connection of connections) {
-    try {
-      connection.flush();
-    } catch (error) {
-      shared.options.faults.failed("tcp", error);
-      connection.abort();
-    }
+    this.shared.flushLater(this);
   }
 }
 
 export function createTcpTransport<P>(options: TcpOptions<P>): Transport {
-  const shared: Shared<P> = { options, dirty: [], lingering: new Set() };
+  const flushLater = createTurnFlush((error) => options.faults.failed("tcp", error));
+  const shared: Shared<P> = { options, flushLater, lingering: new Set() };
   const open = new Set<TcpConnection<P>>();
   let listeners: TCPSocketListener<TcpConnection<P> | null>[] = [];
   let port = 0;

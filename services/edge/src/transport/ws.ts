@@ -16,6 +16,7 @@ import {
   type Transport,
   type TransportFaults,
 } from "./transport.ts";
+import { createTurnFlush, type Flushable } from "./turn-flush.ts";
 
 export interface WsOptions<P> {
   readonly host: string;
@@ -38,7 +39,7 @@ const corkBytesMax = 64 * 1024;
 
 interface Shared<P> {
   readonly options: WsOptions<P>;
-  dirty: WsConnection<P>[];
+  readonly flushLater: (connection: Flushable) => void;
   readonly lingering: Set<WsConnection<P>>;
   /**
    * Until when the last close frame may be on its way. The library reports the end at once, and
@@ -227,27 +228,13 @@ class WsConnection<P> implements Connection {
   private markDirty(): void {
     if (this.isDirty) return;
     this.isDirty = true;
-    const { shared } = this;
-    shared.dirty.push(this);
-    if (shared.dirty.length === 1) queueMicrotask(() => flushDirty(shared));
-  }
-}
-
-function flushDirty<P>(shared: Shared<P>): void {
-  const connections = shared.dirty;
-  shared.dirty = [];
-  for (const connection of connections) {
-    try {
-      connection.flush();
-    } catch (error) {
-      shared.options.faults.failed("ws", error);
-      connection.abort();
-    }
+    this.shared.flushLater(this);
   }
 }
 
 export function createWsTransport<P>(options: WsOptions<P>): Transport {
-  const shared: Shared<P> = { options, dirty: [], lingering: new Set(), departingUntilMs: 0 };
+  const flushLater = createTurnFlush((error) => options.faults.failed("ws", error));
+  const shared: Shared<P> = { options, flushLater, lingering: new Set(), departingUntilMs: 0 };
   const open = new Set<WsConnection<P>>();
   let servers: Server<{ upgrade: Upgrade | null; connection: WsConnection<P> | null }>[] = [];
   let isSuspended = false;
