@@ -1,6 +1,6 @@
 /**
- * Connections with packets to write at the end of this turn of the event loop: each is flushed once,
- * however much it was sent meanwhile.
+ * Connections with packets to write at the end of this turn of the event loop: each is flushed
+ * once, however much it was sent meanwhile.
  */
 export interface Flushable {
   flush(): void;
