@@ -87,6 +87,7 @@ export function createDesk({ onLeft }: { readonly onLeft: () => void }): Desk {
     const node = at === "open" ? standing.node : null;
     write(element("state-text"), node === null ? stateTexts[at] : `${stateTexts[at]} to ${node}`);
     write(element("fact-node"), node ?? "–");
+    if (visit !== null) tellFacts(visit.connection);
     if (at === "moving") notice.moving(standing);
     else if (at === "open") notice.arrived(standing.node);
     else if (at === "displaced") notice.displaced(visit?.account ?? "", standing.atMs);
@@ -134,10 +135,14 @@ export function createDesk({ onLeft }: { readonly onLeft: () => void }): Desk {
     write(element("fact-rate"), String(arrived - visit.arrivedBefore));
     visit.arrivedBefore = arrived;
     write(element("fact-merged"), merged.toLocaleString("en"));
-    const { tokens, resumed } = connection.facts;
-    write(element("fact-tokens"), String(tokens));
-    write(element("fact-session"), resumed === 0 ? "New" : `Resumed ${times(resumed)}`);
+    tellFacts(connection);
   }
+}
+
+function tellFacts({ facts }: Connection): void {
+  const { tokens, resumed } = facts;
+  write(element("fact-tokens"), String(tokens));
+  write(element("fact-session"), resumed === 0 ? "New" : `Resumed ${times(resumed)}`);
 }
 
 function times(count: number): string {

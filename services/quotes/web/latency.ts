@@ -10,7 +10,7 @@ export interface Latency {
   clear(): void;
 }
 
-const samplesMax = 30;
+const samplesMax = 20;
 const box = { width: 72, height: 20, margin: 2, slots: samplesMax, floor: 0 };
 
 export function createLatency(): Latency {

@@ -110,8 +110,10 @@ describe("quotes page", () => {
         expect(await visitor.page.locator("#focus-name").textContent()).toBe("Reef Semiconductor");
         const overflow = "document.documentElement.scrollWidth - innerWidth";
         expect(await visitor.page.evaluate(overflow)).toBeLessThanOrEqual(0);
-        expect(visitor.complaints).toEqual([]);
         await picture(visitor.page, name);
+        await visitor.page.setViewportSize({ width: 320, height: 640 });
+        expect(await visitor.page.evaluate(overflow)).toBeLessThanOrEqual(0);
+        expect(visitor.complaints).toEqual([]);
       });
     }, 60_000);
   }
