@@ -20,6 +20,7 @@ interface Member {
   token: string | null; // null: the bare server, where nobody logs in
   transport: TransportName;
   bytesLeft: number; // of the batch that is being answered
+  answered: (() => void) | null; // whoever waits for it, outside a pump
 }
 export type Crowd = readonly Socket<Member>[];
 
@@ -55,7 +56,7 @@ export async function gather(options: {
   const timer = setTimeout(() => reject(new Error(`Cannot gather: ${missing} missing`)), 60_000);
   const sockets = Array.from({ length: count }, (_, index) => {
     const token = tokens === null ? null : (tokens[index] ?? "");
-    const data: Member = { at: "upgrading", token, transport, bytesLeft: 0 };
+    const data: Member = { at: "upgrading", token, transport, bytesLeft: 0, answered: null };
     return Bun.connect({ hostname: "127.0.0.1", port, data, socket: { open, data: read } });
   });
   const crowd = await Promise.all(sockets);
@@ -89,6 +90,27 @@ export async function pump(
   isPumping = false;
   await Bun.sleep(100); // the last answers
   return rate;
+}
+
+/** One exchange on one socket, which nobody else may use meanwhile. */
+export function request(socket: Crowd[number], one: Exchange): Promise<void> {
+  const { data: member } = socket;
+  member.bytesLeft = one.answerBytes;
+  return new Promise((resolve) => {
+    member.answered = () => {
+      member.answered = null;
+      resolve();
+    };
+    socket.write(one.bytes);
+  });
+}
+
+/** A request and the length of its answer, whose header is a byte shorter. */
+export function exchangeOf(transport: TransportName, command: number, body: Uint8Array): Exchange {
+  const packet = encodeRequest(version, command, 7, 0, body);
+  const answerBytes = packet.length - 1;
+  if (transport === "tcp") return { bytes: packet, answerBytes };
+  return { bytes: frame(packet), answerBytes: answerBytes + 2 };
 }
 
 /** As many of the packet in one write as are to be outstanding. */
@@ -132,7 +154,9 @@ function read(socket: Socket<Member>, chunk: Uint8Array): void {
 
 function answered(socket: Socket<Member>, member: Member, bytes: number): void {
   member.bytesLeft -= bytes;
-  if (member.bytesLeft > 0 || !isPumping) return;
+  if (member.bytesLeft > 0) return;
+  member.answered?.();
+  if (!isPumping) return;
   batches++;
   sendBatch(socket);
 }

@@ -6,8 +6,8 @@
  * figures are medians over the rounds, ratios medians of the rounds' ratios; "us" is CPU time of
  * the server's process for each packet. BENCH_CONNECTIONS (500), BENCH_ROUNDS (5).
  */
-import { Command, encodeHeartbeat, encodeRequest } from "@holdfast/protocol";
-import { type Crowd, disperse, type Exchange, frame, gather, pump, times } from "./crowd.ts";
+import { Command, encodeHeartbeat } from "@holdfast/protocol";
+import { type Crowd, disperse, type Exchange, exchangeOf, gather, pump, times } from "./crowd.ts";
 import { cpuUs, median, row } from "./gauge.ts";
 import { openStage } from "./stage.ts";
 
@@ -65,14 +65,6 @@ async function prepare(transport: "tcp" | "ws"): Promise<readonly Case[]> {
     const control = make("bare echo", bareEcho, null);
     return [control, make("heartbeat", beat, control), make("echo request", echo, control)];
   });
-}
-
-/** A request and the length of its answer, whose header is a byte shorter. */
-function exchangeOf(transport: "tcp" | "ws", command: number, body: Uint8Array): Exchange {
-  const packet = encodeRequest(2, command, 7, 0, body);
-  const answerBytes = packet.length - 1;
-  if (transport === "tcp") return { bytes: packet, answerBytes };
-  return { bytes: frame(packet), answerBytes: answerBytes + 2 };
 }
 
 async function measure({ crowd, batch, depth, pid, rates, us }: Case): Promise<void> {

@@ -7,6 +7,7 @@ const benchmarks: Readonly<Record<string, readonly [path: string, measures: stri
   packets: ["services/dev/bench/packets.ts", "heartbeats and requests through one edge"],
   storm: ["services/dev/bench/storm.ts", "thousands connect and log in at once"],
   idle: ["services/dev/bench/idle.ts", "memory and CPU of connections that wait"],
+  requests: ["services/dev/bench/requests.ts", "requests over NATS to an upstream and back"],
   codec: ["packages/protocol/bench/codec.ts", "packets and bytes, ns each"],
   registry: ["packages/session/bench/registry.ts", "logins and renewals on Redis"],
   hop: ["packages/cluster/bench/hop.ts", "one message over NATS, one way"],

@@ -20,6 +20,7 @@ export interface Place {
 export interface Stage {
   readonly edge: Place;
   readonly edgeAdmin: string; // http://127.0.0.1:PORT
+  readonly natsUrl: string;
   readonly bare: Place;
   /** Tokens of as many accounts that nobody else has. */
   issue(count: number): Promise<readonly string[]>;
@@ -60,6 +61,7 @@ export async function openStage(): Promise<Stage> {
       heapFile,
     },
     edgeAdmin: described.admin,
+    natsUrl: cluster.nats.url,
     bare: bare.place,
     issue: (count) => Promise.all(Array.from({ length: count }, issueOne)),
     async stop() {
