@@ -1,5 +1,5 @@
 /**
- * Mends two things in the sockets of nats 2.29.3, both about a server that stands still.
+ * Mends three things in the sockets of nats 2.29.3. Two are about a server that stands still.
  *
  * A dial that times out leaves its socket open. The server wakes, greets it, and minutes later
  * hangs up on it; the library takes that for the loss of the connection it has by then, and opens
@@ -9,6 +9,9 @@
  *
  * A connection found dead is closed only after what was written has left. With more written than
  * the kernel holds that is never, and the library waits until the server wakes.
+ *
+ * The third is about cost: it writes after every callback, so that a request from each of many
+ * clients is a system call each. Here what one turn of the event loop has to say leaves in one.
  */
 import { NodeTransport } from "nats/lib/src/node_transport.js";
 
@@ -22,8 +25,42 @@ export function mendTransport(): void {
   const prototype = NodeTransport.prototype;
   if (mended.has(prototype)) return;
   mended.add(prototype);
+  mendWrites(prototype);
   mendDials(prototype);
   mendDisconnects(prototype);
+}
+
+function mendWrites(prototype: NodeTransport): void {
+  const { send, close, disconnect } = prototype;
+  const held = new WeakMap<NodeTransport, Uint8Array[]>();
+
+  prototype.send = function (this: NodeTransport, frame) {
+    const frames = held.get(this);
+    if (frames) {
+      frames.push(frame);
+      return;
+    }
+    held.set(this, [frame]);
+    setImmediate(flush, this);
+  };
+
+  prototype.disconnect = function (this: NodeTransport) {
+    flush(this);
+    disconnect.call(this);
+  };
+
+  prototype.close = function (this: NodeTransport, error) {
+    flush(this);
+    return close.call(this, error);
+  };
+
+  function flush(transport: NodeTransport): void {
+    const frames = held.get(transport);
+    if (!frames) return;
+    held.delete(transport);
+    const [first] = frames;
+    if (first) send.call(transport, frames.length === 1 ? first : Buffer.concat(frames));
+  }
 }
 
 function mendDials(prototype: NodeTransport): void {
