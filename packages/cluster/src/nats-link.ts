@@ -60,11 +60,16 @@ export interface NatsLink {
   readonly payloadBytesMax: number;
   isConnected(): boolean;
   /** False: not sent, told to `onFault`, and forgotten. Never throws. */
-  publish(subject: string, payload: Uint8Array, options?: PublishOptions): boolean;
+  publish(subject: string, payload: Uint8Array, options?: LinkPublishOptions): boolean;
   /** True when the server has answered in time. */
   ping(timeoutMs: number): Promise<boolean>;
   /** Sends what is under way, within 5 s, and hangs up. May be called twice. */
   close(): Promise<void>;
+}
+
+export interface LinkPublishOptions extends PublishOptions {
+  /** What the headers take, for whoever sends more than a few: it counts as under way. */
+  readonly headerBytes?: number;
 }
 
 const DIAL_TIMEOUT_MS = 2_000;
@@ -217,11 +222,11 @@ function createLink(
     return isUp && closing === null && !client.isClosed();
   }
 
-  function publish(subject: string, payload: Uint8Array, extra?: PublishOptions): boolean {
+  function publish(subject: string, payload: Uint8Array, extra?: LinkPublishOptions): boolean {
     try {
       // The library would take it, hold it, and send it never.
       if (!isConnected()) throw new Error(`Cannot publish to ${subject}: NATS is not connected`);
-      const bytes = subject.length + payload.length;
+      const bytes = subject.length + payload.length + (extra?.headerBytes ?? 0);
       if (!window.hasRoom(bytes)) {
         throw new Error(`Cannot publish to ${subject}: NATS does not keep up with what it gets`);
       }

@@ -10,7 +10,13 @@ import type { NatsLink } from "./nats-link.ts";
 import { decodeNotice, encodeNotice } from "./notice.ts";
 import { splitEvent } from "./split.ts";
 
-export type { NatsLink, NatsLinkOptions, NatsStatus, NatsTls } from "./nats-link.ts";
+export type {
+  LinkPublishOptions,
+  NatsLink,
+  NatsLinkOptions,
+  NatsStatus,
+  NatsTls,
+} from "./nats-link.ts";
 export { connectNats } from "./nats-link.ts";
 
 const PREFIX = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/;

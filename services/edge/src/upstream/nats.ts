@@ -4,9 +4,9 @@
  * dropped. Nothing is kept for a connection that is away.
  */
 import type { BusFault } from "@holdfast/cluster";
-import type { NatsLink } from "@holdfast/cluster/nats";
+import type { LinkPublishOptions, NatsLink } from "@holdfast/cluster/nats";
 import type { Clock } from "@holdfast/runtime";
-import type { Msg, MsgHdrs, NatsError, PublishOptions } from "nats";
+import type { Msg, MsgHdrs, NatsError } from "nats";
 import { isNoResponders, readReply, renderHeaders } from "./nats-headers.ts";
 import type { RouteTable, SubjectRoute } from "./route.ts";
 import {
@@ -142,9 +142,9 @@ export function createNatsUpstream(options: NatsUpstreamOptions): NatsUpstream {
 }
 
 /** The library asks headers for nothing but their bytes, which are made here at less cost. */
-function publishOptions(reply: string, bytes: Uint8Array): PublishOptions {
-  const headers = { encode: () => bytes };
-  return { reply, headers: headers as unknown as MsgHdrs }; // see above; a test holds it to that
+function publishOptions(reply: string, bytes: Uint8Array): LinkPublishOptions {
+  const headers = { encode: () => bytes } as unknown as MsgHdrs; // a test holds it to that
+  return { reply, headers, headerBytes: bytes.length };
 }
 
 function unavailable(subject: string, why: string): UpstreamError {

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { encode, type Packet } from "@holdfast/protocol";
 import { until } from "../support/arrivals.ts";
 import { type Rig, startRig, subscribe } from "../support/nats-rig.ts";
-import { bytesOf, expectError, nothing, request, settle } from "../support/packets.ts";
+import { bytesOf, expectError, noise, nothing, request, settle } from "../support/packets.ts";
 
 let rig: Rig;
 beforeAll(async () => {
@@ -243,6 +243,34 @@ describe("NATS that goes away", () => {
       async () => (await wire.request(31, bytesOf("x"))).status === 0,
       "it answers again",
     );
+    await own.stop();
+  });
+
+  test("NATS that stands still is given no more than its bound, the rest gets 7 / 503", async () => {
+    const own = await startRig();
+    await using edge = await own.edge({
+      settings: {
+        ...{ EDGE_REQUEST_RATE: 0, EDGE_ACCOUNT_REQUEST_RATE: 0 },
+        EDGE_IN_FLIGHT_MAX: 9000,
+      },
+    });
+    const wire = await edge.login("tcp"); // [M8]
+    const count = 8500; // 500 bytes of headers each
+    await settle(wire);
+
+    own.server.signal("SIGSTOP");
+    const statuses = new Map<number, number>();
+    for (let id = 0; id < count; id++) wire.sendBytes(request(33, id + 100, noise(900), 1500));
+    for (let id = 0; id < count; id++) {
+      const answer = await wire.next(10_000);
+      const status = "status" in answer ? answer.status : -1;
+      statuses.set(status, (statuses.get(status) ?? 0) + 1);
+    }
+    own.server.signal("SIGCONT");
+
+    const taken = statuses.get(1) ?? 0; // under way, and given up at their own timeout
+    expect([...statuses.keys()].toSorted()).toEqual([1, 7]);
+    expect(taken * 1300).toBeLessThan(5 * 1024 * 1024);
     await own.stop();
   });
 
