@@ -5,6 +5,7 @@
  */
 import type { RedisConnection } from "./redis.ts";
 import { createRegistryOver, type OnFault, type ScriptRunner } from "./redis-registry.ts";
+import type { KeyWalk } from "./redis-sweep.ts";
 import { loadScripts, type Script } from "./scripts.ts";
 import { defaultRegistrySettings, type RegistrySettings } from "./session.ts";
 
@@ -25,7 +26,8 @@ export function createRedisWorld(
   const settings = { ...defaultRegistrySettings, ...changed };
   const prefix = `test-${process.pid}-${++worlds}`;
   let nowMs = Date.now() + HOUR_MS;
-  const timed: ScriptRunner = {
+  const scripts = loadScripts(settings, clock);
+  const timed: ScriptRunner & KeyWalk = {
     ...redis,
     run: (script, keys, args) => redis.run(script, keys, [...args, String(nowMs)]),
     sendBehind: (script, keys, args) => redis.sendBehind(script, keys, [...args, String(nowMs)]),
@@ -33,10 +35,12 @@ export function createRedisWorld(
   return {
     registry: createRegistryOver({
       redis: timed,
-      scripts: loadScripts(settings, clock),
+      scripts,
       prefix,
       onFault,
     }),
+    timed,
+    scripts,
     settings,
     prefix,
     now: () => nowMs,

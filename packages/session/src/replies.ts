@@ -15,6 +15,11 @@ export function decodeSeats(reply: unknown): readonly TakenSeat[] {
   return takenSeats(text(reply));
 }
 
+export function decodeSweep(reply: unknown): { account: string; seats: readonly TakenSeat[] } {
+  const [account, seats] = list(reply);
+  return { account: text(account), seats: takenSeats(text(seats)) };
+}
+
 const refusals: ReadonlySet<string> = new Set([
   "token",
   "replayed",

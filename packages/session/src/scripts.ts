@@ -15,6 +15,7 @@ import restore from "./restore.lua" with { type: "text" };
 import resume from "./resume.lua" with { type: "text" };
 import seats from "./seats.lua" with { type: "text" };
 import type { RegistrySettings } from "./session.ts";
+import sweep from "./sweep.lua" with { type: "text" };
 
 export interface Script {
   readonly name: string;
@@ -23,7 +24,10 @@ export interface Script {
 }
 
 export type Scripts = Readonly<
-  Record<"issue" | "login" | "resume" | "renew" | "restore" | "leave" | "seats" | "end", Script>
+  Record<
+    "issue" | "login" | "resume" | "renew" | "restore" | "leave" | "seats" | "sweep" | "end",
+    Script
+  >
 >;
 
 /** `clock` is Lua that defines `clock()`; only a test brings its own. */
@@ -37,6 +41,7 @@ export function loadScripts(settings: RegistrySettings, clock: string = systemCl
     restore: script("restore", shared, restore),
     leave: script("leave", shared, leave),
     seats: script("seats", shared, seats),
+    sweep: script("sweep", shared, sweep),
     end: script("end", shared, end),
   };
 }
