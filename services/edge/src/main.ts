@@ -13,13 +13,19 @@ import {
   SettingsError,
   systemClock,
 } from "@holdfast/runtime";
-import { faultOf } from "@holdfast/session";
-import { connectRedis, createRedisRegistry, createRedisTurn } from "@holdfast/session/redis";
+import { faultOf, RegistryUnavailable } from "@holdfast/session";
+import {
+  connectRedis,
+  createRedisRegistry,
+  createRedisSweep,
+  createRedisTurn,
+} from "@holdfast/session/redis";
 import manifest from "../package.json";
 import { createEdgeAdmin } from "./admin.ts";
 import { readEdgeConfig } from "./config.ts";
 import { watchDependencies } from "./dependencies.ts";
 import { createEdgeService, type EdgeService } from "./edge-service.ts";
+import { watchLapses } from "./lapses.ts";
 import { createEdgeMetrics } from "./metrics.ts";
 import { createNatsPush, type NatsPush } from "./push/nats-push.ts";
 import { createOrderMetrics } from "./push/order-metrics.ts";
@@ -49,8 +55,11 @@ function main(): void {
   let nats: Awaited<ReturnType<typeof connectNats>> | null = null;
   let upstream: NatsUpstream | null = null;
   let push: NatsPush | null = null;
+  let lapses: ReturnType<typeof watchLapses> | null = null;
   let service: EdgeService | null = null;
   const onRedisFault = (_stage: string, error: unknown) => counts.redisFailed(faultOf(error));
+  const onSweepFault = (error: unknown) =>
+    counts.redisFailed(error instanceof RegistryUnavailable ? error.fault : faultOf(error));
   const onNatsFault = (fault: string) => counts.natsFailed(fault);
   const watch = watchDependencies(log, {
     redis: () => redis?.isUp() ?? false,
@@ -109,15 +118,16 @@ function main(): void {
         prefix,
         onFault: onRedisFault,
       });
+      const bus = createNatsBus({
+        connection: nats,
+        prefix: config.natsPrefix,
+        onFault: onNatsFault,
+        onPush: (message) => push?.hearNode(message),
+      });
       service = createEdgeService({
         config,
         registry,
-        bus: createNatsBus({
-          connection: nats,
-          prefix: config.natsPrefix,
-          onFault: onNatsFault,
-          onPush: (message) => push?.hearNode(message),
-        }),
+        bus,
         upstream: combineUpstreams([createEchoUpstream(commandsOf(config.echoCommands)), upstream]),
         topicRules,
         log,
@@ -140,10 +150,20 @@ function main(): void {
         metrics: createOrderMetrics(metrics, () => push?.topicSubscriptions ?? 0),
       });
       await push.start();
+      const settings = config.registry;
+      lapses = watchLapses({
+        step: createRedisSweep({ redis, settings, node: config.nodeId, prefix }).step,
+        bus,
+        clock: systemClock,
+        isUp: redis.isUp,
+        onFault: onSweepFault,
+      });
+      lapses.start();
       watch.start();
     },
     async stop() {
       watch.stop();
+      lapses?.stop();
       push?.stop();
       for (const part of service?.parts.toReversed() ?? []) await part.stop();
       upstream?.stop();
