@@ -52,7 +52,12 @@ export function createRedisSweep(options: {
         if ((await redis.run(turnScript, [`${prefix}:sweep-turn`], turn)) !== 1) return [];
         const keys = await redis.scan(`${prefix}:{*}:seats`, keysPerStep);
         const tags = keys.flatMap((key) => seatsKey.exec(key)?.[1] ?? []);
-        return (await Promise.all(tags.map(look))).flat();
+        const looks = await Promise.allSettled(tags.map(look));
+        const [failed] = looks.filter((one) => one.status === "rejected");
+        const found = looks.flatMap((one) => (one.status === "fulfilled" ? one.value : []));
+        // What was found is dropped from the store, and must be told whatever else failed.
+        if (failed && found.length === 0) throw failed.reason;
+        return found;
       } catch (error) {
         throw new RegistryUnavailable(faultOf(error), { cause: error });
       }
