@@ -16,6 +16,14 @@ export function cpuUs(pid: number): number {
   return ((Number(fields[11]) + Number(fields[12])) * 1_000_000) / ticksPerSecond;
 }
 
+/** Seconds since the start that the core was not idle; it also works for others. */
+export function busySeconds(core: number): number {
+  const line = new RegExp(`^cpu${core} (.*)$`, "m").exec(readFileSync("/proc/stat", "utf8"))?.[1];
+  const ticks = (line ?? "").split(" ").map(Number);
+  const all = ticks.slice(0, 8).reduce((sum, count) => sum + count, 0);
+  return (all - (ticks[3] ?? 0) - (ticks[4] ?? 0)) / ticksPerSecond; // idle and iowait
+}
+
 /** Memory that is the process's own, not a file's: heaps and stacks. */
 export function anonymousBytes(pid: number): number {
   const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");

@@ -31,7 +31,7 @@ export async function pace(options: {
       });
       waiting.add(one);
     }
-    await Bun.sleep(0.5);
+    await Bun.sleep(1); // less than that spins, and starves whoever shares the core
   }
   const seconds = (performance.now() - startedMs) / 1000;
   await Promise.all(waiting);

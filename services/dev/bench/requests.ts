@@ -4,12 +4,13 @@
  * both pinned to core 0; nats-server, the upstream (raw bytes) and this process, the load, share
  * core 1. 256 requests are kept under way, of 20 bytes each; cases take turns in each round; figures
  * are medians over the rounds. "us" is CPU time of the pinned process for each request: a core
- * carries 1,000,000 / us of them, and "of bare" compares that, round by round. Then both send half of what
- * the edge carried, evenly, and the latencies are compared. BENCH_ROUNDS (default 7).
+ * carries 1,000,000 / us of them, and "of bare" compares that, round by round. Then both send an
+ * eighth, a quarter and a half of what the edge carried, evenly, and the latencies are compared; what share of core
+ * 1 was busy says whether it is the load that is slow. BENCH_ROUNDS (default 7).
  */
 import { join } from "node:path";
 import { type Crowd, disperse, exchangeOf, gather, pump, request, times } from "./crowd.ts";
-import { cpuUs, median, pin, row } from "./gauge.ts";
+import { busySeconds, cpuUs, median, pin, row } from "./gauge.ts";
 import { type Paced, pace } from "./pace.ts";
 import { openStage } from "./stage.ts";
 
@@ -32,11 +33,16 @@ try {
   const crowds = [await openCrowd("tcp"), await openCrowd("ws")];
   const cases: Case[] = [bare, ...crowds];
   for (let round = 0; round < rounds; round++) for (const each of cases) await drive(each);
-  const half = Math.round(Math.min(...crowds.map(({ rates }) => median(rates))) / 2);
-  for (let round = 0; round < rounds; round++) {
-    for (const each of cases) each.paced.push(await each.pace(half));
+  print(cases, bare);
+  const most = Math.min(...crowds.map(({ rates }) => median(rates)));
+  for (const share of [0.125, 0.25, 0.5]) {
+    const rate = Math.round(most * share);
+    for (const each of cases) each.paced.length = 0;
+    for (let round = 0; round < rounds; round++) {
+      for (const each of cases) each.paced.push(await busily(() => each.pace(rate)));
+    }
+    printPaced(cases, bare, rate);
   }
-  print(cases, bare, half);
   for (const { crowd } of crowds) disperse(crowd);
 } finally {
   for (const child of children) {
@@ -51,9 +57,16 @@ interface Case {
   readonly pid: number;
   readonly rates: number[];
   readonly us: number[];
-  readonly paced: Paced[];
+  readonly paced: (Paced & { readonly busy: number })[];
   run(measured: { start(): void; end(): void }): Promise<number>;
   pace(rate: number): Promise<Paced>;
+}
+
+/** With the share of the time that the core of the load was busy. */
+async function busily(act: () => Promise<Paced>): Promise<Paced & { readonly busy: number }> {
+  const [startedMs, started] = [performance.now(), busySeconds(1)];
+  const paced = await act();
+  return { ...paced, busy: ((busySeconds(1) - started) * 1000) / (performance.now() - startedMs) };
 }
 
 async function drive(each: Case): Promise<void> {
@@ -148,20 +161,23 @@ async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<stri
   }
 }
 
-function print(cases: readonly Case[], bare: Case, half: number): void {
+function print(cases: readonly Case[], bare: Case): void {
   const head = row([`at once, ${rounds} rounds`, "k/s", "us", "k/s a core", "of bare"]);
   const lines = cases.map(({ name, rates, us }) => {
     const share = median(us.map((one, round) => (bare.us[round] ?? one) / one));
     const shown = [(median(rates) / 1000).toFixed(1), median(us).toFixed(1)];
     return row([name, ...shown, (1000 / median(us)).toFixed(1), share.toFixed(2)]);
   });
-  const pacedHead = row([`${half} a second, ms`, "sent", "p50", "p99", "added p50", "added p99"]);
-  const pacedLines = cases.map(({ name, paced }) => {
+  process.stdout.write(`${[head, ...lines].join("\n")}\n`);
+}
+
+function printPaced(cases: readonly Case[], bare: Case, rate: number): void {
+  const head = row([`${rate} a second, ms`, "p50", "p99", "added p50", "added p99", "core 1 busy"]);
+  const lines = cases.map(({ name, paced }) => {
+    const own = (at: "p50" | "p99" | "busy") => median(paced.map((one) => one[at])).toFixed(2);
     const added = (at: "p50" | "p99") =>
-      median(paced.map((one, round) => one[at] - (bare.paced[round]?.[at] ?? 0)));
-    const shown = [median(paced.map(({ p50 }) => p50)), median(paced.map(({ p99 }) => p99))];
-    const sent = median(paced.map(({ rate }) => rate)).toFixed(0);
-    return row([name, sent, ...[...shown, added("p50"), added("p99")].map((ms) => ms.toFixed(2))]);
+      median(paced.map((one, round) => one[at] - (bare.paced[round]?.[at] ?? 0))).toFixed(2);
+    return row([name, own("p50"), own("p99"), added("p50"), added("p99"), own("busy")]);
   });
-  process.stdout.write(`${[head, ...lines, "", pacedHead, ...pacedLines].join("\n")}\n`);
+  process.stdout.write(`\n${[head, ...lines].join("\n")}\n`);
 }
