@@ -13,6 +13,7 @@ import { createHub } from "../../src/hub.ts";
 import { createEdgeMetrics } from "../../src/metrics.ts";
 import type { EdgeNode } from "../../src/node.ts";
 import { createPushes } from "../../src/push/pushes.ts";
+import type { TopicRule } from "../../src/push/topic-rules.ts";
 import { createRequestRates } from "../../src/request-rates.ts";
 import { createSeats } from "../../src/seats.ts";
 import type { Connection, Farewell } from "../../src/transport/transport.ts";
@@ -31,9 +32,14 @@ export interface TestNode {
   readonly hub: EdgeNode["hub"];
   readonly clock: ManualClock;
   connect(transport: "tcp" | "ws"): FakeConnection;
+  /** What a line of the metrics says: its name and labels, as they are written. */
+  metric(line: string): Promise<number>;
 }
 
-export function createTestNode(settings: TestSettings = {}): TestNode {
+export function createTestNode(
+  settings: TestSettings = {},
+  rules: readonly TopicRule[] = [],
+): TestNode {
   const texts = Object.entries(settings).map(([name, value]) => [name, String(value)]);
   const { config } = readEdgeConfig(Object.fromEntries(texts), { isEmbedded: true });
   const clock = createManualClock(1_700_000_000_000);
@@ -42,8 +48,10 @@ export function createTestNode(settings: TestSettings = {}): TestNode {
   metrics.stop();
   const limits = { bodyBytesMax: 65_536, inflatedBytesMax: 65_536, heartbeatBytesMax: 65_536 };
   const outbound = {
-    ...{ connectionBytesMax: 1_000_000, connectionPacketsMax: 1000 },
-    ...{ nodeBytesMax: 2_000_000, nodeBytes: 0 },
+    connectionBytesMax: config.outboundBytesMax,
+    connectionPacketsMax: config.outboundPacketsMax,
+    nodeBytesMax: config.nodeOutboundBytesMax,
+    nodeBytes: 0,
   };
   const node: EdgeNode = {
     ...{ id: config.nodeId, config, clock, hub, log: createSilentLog() },
@@ -54,13 +62,24 @@ export function createTestNode(settings: TestSettings = {}): TestNode {
     seats: createSeats(() => node),
     deadlines: createDeadlines(clock.monotonic()),
     rates: createRequestRates(config),
-    pushes: createPushes(() => node, { rules: [], limits: config, outbound }),
+    pushes: createPushes(() => node, { rules, limits: config, outbound }),
     outbound,
     credentialKey: new Uint8Array(32),
     limits: { login: limits, entering: { ...limits, hold: true }, open: limits },
     ...{ bodyBytes: 0, isDraining: false },
   };
-  return { node, hub, clock, connect };
+  return {
+    node,
+    hub,
+    clock,
+    connect,
+    metric: async (line) => readLine(await metrics.text(), line),
+  };
+}
+
+function readLine(text: string, line: string): number {
+  const found = text.split("\n").find((each) => each.startsWith(`${line} `));
+  return Number(found?.slice(line.length));
 }
 
 function connect(transport: "tcp" | "ws"): FakeConnection {
