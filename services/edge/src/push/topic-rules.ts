@@ -5,12 +5,12 @@
 
 /**
  * close: pushes wait up to the connection's bound, then the connection is closed. drop-oldest: at
- * most `queueMax` wait, the newest ones. conflate: the newest of each key waits, of `queueMax` keys.
+ * most `queueMax` wait, the newest. conflate: the newest of each key waits, of `queueMax` keys.
  */
 export type TopicPolicy = "close" | "drop-oldest" | "conflate";
 
 export interface TopicRule {
-  /** A topic, or topics: as in a NATS subject `*` is any one part, `>` at the end all that follow. */
+  /** A topic, or topics: as in NATS `*` is any one part, `>` at the end all that follow. */
   readonly match: string;
   readonly policy: TopicPolicy;
   /** Pushes that may wait for one connection, at least 1. Policy close knows only the bounds. */
