@@ -1,4 +1,4 @@
-/** What is mended in the client's sockets and can be seen from outside without a server that hangs. */
+/** What is mended in the client's sockets and shows without a server that hangs. */
 import { describe, expect, test } from "bun:test";
 import { startNats } from "@holdfast/servers";
 import type { NatsConnection } from "nats";
