@@ -3,10 +3,10 @@
  * same NATS client. Method: one edge process on real Redis and NATS, and the bare client beside it,
  * both pinned to core 0; nats-server, the upstream (raw bytes) and this process, the load, share
  * core 1. 256 requests are kept under way, of 20 bytes each; cases take turns; figures are medians
- * over the rounds. "us" is CPU time of the pinned process for each request: a core carries 1,000,000
- * / us of them, and "of bare" compares that, round by round. Then both send an eighth, a quarter and
- * a half of what the edge carried, evenly, and the latencies are compared; how busy core 1 was says
- * whether it is the load that is slow. BENCH_ROUNDS (default 7).
+ * over the rounds. "us" is CPU time of the pinned process for each request: a core carries
+ * 1,000,000 / us of them, and "of bare" compares that, round by round. Then both send an eighth, a
+ * quarter and a half of what the edge carried, evenly, and latencies are compared; how busy core 1
+ * was says whether it is the load that is slow. BENCH_ROUNDS (default 7).
  */
 import { join } from "node:path";
 import { type Crowd, disperse, exchangeOf, gather, pump, request, times } from "./crowd.ts";
