@@ -76,7 +76,7 @@ function createRig(options: { keepMs: number; keptMax?: number }) {
     subscribe(topic) {
       heard.add(topic);
       asked.push(topic);
-      return { unsubscribe: () => void heard.delete(topic), isClosed: () => !heard.has(topic) };
+      return { drain: async () => void heard.delete(topic), isClosed: () => !heard.has(topic) };
     },
   });
   return { interest, clock, heard, asked };

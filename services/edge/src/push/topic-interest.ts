@@ -12,7 +12,7 @@ export interface TopicInterest {
 }
 
 interface Ear {
-  readonly subscription: { unsubscribe(): void; isClosed(): boolean };
+  readonly subscription: { drain(): Promise<void>; isClosed(): boolean };
   /** When its last member left; null: it has members. */
   leftAtMs: number | null;
 }
@@ -81,6 +81,7 @@ export function createTopicInterest(options: {
     const ear = ears.get(topic);
     ears.delete(topic);
     kept.delete(topic);
-    if (ear && !ear.subscription.isClosed()) ear.subscription.unsubscribe();
+    // Not at once: a push that is already on its way is still answered. [I4]
+    if (ear && !ear.subscription.isClosed()) ear.subscription.drain().catch(() => {});
   }
 }
