@@ -78,6 +78,11 @@ export interface LinkOptions {
 }
 
 const closeTimeoutMs = 1_000;
+/** A little less than we wait: the server's word on what became of a request tells more than ours. */
+function toldTimeoutMs(waitMs: number): number {
+  return Math.max(1, waitMs - Math.min(250, Math.ceil(waitMs / 10)));
+}
+
 const requestTimeoutMsMax = 60_000; // [§5.9]
 
 /** Rejects when the connection cannot be opened within `dialTimeoutMs`. */
@@ -152,7 +157,8 @@ function createLink(transport: Transport, options: LinkOptions) {
     if (transport.bufferedBytes > options.outboundBytesMax) {
       throw new RangeError(`Cannot send request: ${transport.bufferedBytes} bytes wait`);
     }
-    const timeoutMs = Math.min(Math.ceil(asked.timeoutMs), requestTimeoutMsMax);
+    const waitMs = Math.min(Math.ceil(asked.timeoutMs), requestTimeoutMsMax);
+    const timeoutMs = command > Command.reconnect ? toldTimeoutMs(waitMs) : waitMs;
     const metadata = asked.metadata === undefined ? undefined : { metadata: asked.metadata };
     const { id, response } = pending.add({ command, ...asked });
     try {
