@@ -38,6 +38,8 @@ let exchange = nothing;
 let batches = 0;
 let isPumping = false;
 let entered: () => void = () => {};
+let bytesToCome = 0;
+let counted: () => void = () => {};
 
 /** Connects all at once; resolves when all are in, within the deadline. */
 export async function gather(options: {
@@ -113,6 +115,14 @@ export function exchangeOf(transport: TransportName, command: number, body: Uint
   return { bytes: frame(packet), answerBytes: answerBytes + 2 };
 }
 
+/** Resolves when all together have read as many bytes, which nobody asked for. */
+export function countBytes(bytes: number): Promise<void> {
+  bytesToCome = bytes;
+  return new Promise((resolve) => {
+    counted = resolve;
+  });
+}
+
 /** As many of the packet in one write as are to be outstanding. */
 export function times(count: number, one: Exchange): Exchange {
   const bytes = Buffer.concat(Array.from({ length: count }, () => one.bytes));
@@ -154,6 +164,10 @@ function read(socket: Socket<Member>, chunk: Uint8Array): void {
 
 function answered(socket: Socket<Member>, member: Member, bytes: number): void {
   member.bytesLeft -= bytes;
+  if (bytesToCome > 0) {
+    bytesToCome -= bytes;
+    if (bytesToCome <= 0) counted();
+  }
   if (member.bytesLeft > 0) return;
   member.answered?.();
   if (!isPumping) return;
