@@ -4,8 +4,8 @@
  * process of receivers on core 1 that count bytes; they take turns in every round. A round is one
  * push after the other, each in a turn of its own, until 100,000 have been delivered, few enough to
  * fit into the kernel's buffers, so that nobody waits for the receivers; then all are awaited.
- * "sent" is deliveries a second while the server sends, "arrived" until the last has been read, "us"
- * CPU time of the server for each. Medians over the rounds; ratios are medians of the rounds'
+ * "sent" is deliveries a second while the server sends, "arrived" until the last has been read,
+ * "us" CPU time of the server for each. Medians over the rounds; ratios are medians of the rounds'
  * ratios. BENCH_ROUNDS (default 7), BENCH_MEMBERS (default 1000,10000).
  */
 import { join } from "node:path";
