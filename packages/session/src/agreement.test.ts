@@ -8,6 +8,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Server, startRedis } from "@holdfast/servers";
 import { hold, isClaim } from "./contract-world.ts";
+import { tagOf } from "./identifiers.ts";
 import { createMemoryRegistry } from "./memory.ts";
 import { connectRedis, type RedisConnection } from "./redis.ts";
 import { createRedisWorld } from "./redis-world.ts";
@@ -111,6 +112,7 @@ function choose(random: Random, pool: Pool, step: number): Call {
   ]);
   if (kind === "issue" || pool.tokens.length === 0) return issueCall(random, pool);
   if (random.chance(0.02)) return endCall(random, pool);
+  if (random.chance(0.02)) return reapCall(random);
   if (kind === "login") return loginCall(random, pool, step);
   if (kind === "resume" && pool.sessionIds.length > 0) return resumeCall(random, pool, step);
   if (pool.holdings.length === 0) return issueCall(random, pool);
@@ -121,6 +123,12 @@ function choose(random: Random, pool: Pool, step: number): Call {
   // One at a time: on Redis absent seats are put back after all the others were looked at.
   const holding = { ...random.late(pool.holdings), proven: random.chance(0.3) };
   return { name: `renew ${show(holding)}`, on: (pair, side) => pair[side].renew([holding]) };
+}
+
+function reapCall(random: Random): Call {
+  const account = random.pick(["anna", "bert"]);
+  const tag = tagOf(account);
+  return { name: `reap ${account}`, on: (pair, side) => pair[side].reap(tag, "node-1") };
 }
 
 function issueCall(random: Random, pool: Pool): Call {

@@ -1,5 +1,6 @@
 /** What the contract's tests are written with: clients that log in, resume and hold their seats. */
 import { createSecret, deriveCredential } from "./identifiers.ts";
+import type { NodeLedger } from "./ledger.ts";
 import type {
   Claim,
   Holding,
@@ -11,9 +12,10 @@ import type {
   Verdict,
 } from "./session.ts";
 
-/** One empty store, and the clock by which its registry lives. */
+/** One empty store, and the clock by which its registry and its ledger live. */
 export interface Subject {
   readonly registry: SessionRegistry;
+  readonly ledger: NodeLedger;
   advance(ms: number): void | Promise<void>;
   readonly settings: RegistrySettings;
 }

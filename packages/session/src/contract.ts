@@ -3,6 +3,7 @@
  * moves only by `advance`. Called by memory.test.ts and redis.test.ts.
  */
 import { describe } from "bun:test";
+import { ledgerContract, reapContract } from "./contract-ledger.ts";
 import { issueContract, loginContract, policyContract } from "./contract-login.ts";
 import { raceContract } from "./contract-races.ts";
 import { endContract, leaseContract, lossContract } from "./contract-renew.ts";
@@ -25,5 +26,7 @@ export function registryContract(name: string, make: MakeSubject): void {
   describe(`${name}: absence is not loss`, () => lossContract(open));
   describe(`${name}: leave and end`, () => endContract(open));
   describe(`${name}: seats`, () => seatsContract(open));
+  describe(`${name}: ledger`, () => ledgerContract(open));
+  describe(`${name}: reap`, () => reapContract(open));
   describe(`${name}: races`, () => raceContract(open));
 }

@@ -63,6 +63,10 @@ export function isName(text: string): boolean {
   return LETTERS.test(text);
 }
 
+export function isTag(text: string): boolean {
+  return text.length === TAG_LENGTH && isName(text);
+}
+
 export function isSid(text: string): boolean {
   return text.length === SID_LENGTH && isName(text);
 }

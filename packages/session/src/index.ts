@@ -13,6 +13,7 @@ export {
   type TokenParts,
   tagOf,
 } from "./identifiers.ts";
+export { type Beat, createMemoryLedger, type LedgerChange, type NodeLedger } from "./ledger.ts";
 export { createMemoryRegistry } from "./memory.ts";
 export {
   type Claim,
@@ -23,6 +24,7 @@ export {
   type LostSeat,
   type Policy,
   type Presented,
+  type Reaped,
   type Refusal,
   type RegistrySettings,
   RegistryUnavailable,

@@ -24,6 +24,7 @@ import {
   seated,
 } from "./memory-account.ts";
 import { loginInMemory, resumeInMemory } from "./memory-claim.ts";
+import { reapInMemory } from "./memory-reap.ts";
 import { renewInMemory } from "./memory-renew.ts";
 import {
   defaultRegistrySettings,
@@ -93,6 +94,11 @@ export function createMemoryRegistry(options: {
     async seats(account) {
       const known = accounts.get(tagOf(account));
       return known ? seated(known, { now: moment(), oldestBy: "generation" }).map(lost) : [];
+    },
+    async reap(tag, node) {
+      const account = accounts.get(tag);
+      if (!account) return { account: "", lapsed: [], left: 0 };
+      return reapInMemory(account, { node, now: moment(), settings });
     },
     async end(who, reason) {
       return "account" in who

@@ -10,12 +10,13 @@ import {
   formatSessionId,
   formatToken,
   hashOf,
+  isTag,
   parseSessionId,
   parseToken,
   tagOf,
 } from "./identifiers.ts";
 import { createRenewal } from "./redis-renew.ts";
-import { decodeClaim, decodeEnd, decodeIssue, decodeSeats } from "./replies.ts";
+import { decodeClaim, decodeEnd, decodeIssue, decodeReap, decodeSeats } from "./replies.ts";
 import type { Script, Scripts } from "./scripts.ts";
 import {
   type Claim,
@@ -95,6 +96,11 @@ export function createRegistryOver(options: {
     },
     async seats(account) {
       return decodeSeats(await run(scripts.seats, tagOf(account), []));
+    },
+    async reap(tag, node) {
+      // From a ledger, which may be damaged.
+      if (!isTag(tag)) return { account: "", lapsed: [], left: 0 };
+      return decodeReap(await run(scripts.reap, tag, [node]));
     },
     async end(who, reason) {
       const tag = "account" in who ? tagOf(who.account) : who.session.tag;

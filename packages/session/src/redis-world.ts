@@ -4,6 +4,7 @@
  * say, which they must not notice.
  */
 import type { RedisConnection } from "./redis.ts";
+import { createRedisLedger } from "./redis-ledger.ts";
 import { createRegistryOver, type OnFault, type ScriptRunner } from "./redis-registry.ts";
 import type { KeyWalk } from "./redis-sweep.ts";
 import { loadScripts, type Script } from "./scripts.ts";
@@ -39,6 +40,7 @@ export function createRedisWorld(
       prefix,
       onFault,
     }),
+    ledger: createRedisLedger({ redis: timed, settings, prefix, clock, onFault }),
     timed,
     scripts,
     settings,

@@ -12,6 +12,7 @@ import { describe, parseRedisUrl, type RedisPlace } from "./redis-url.ts";
 import { loadScripts, type Script } from "./scripts.ts";
 import { defaultRegistrySettings, type RegistrySettings, type SessionRegistry } from "./session.ts";
 
+export { createRedisLedger } from "./redis-ledger.ts";
 export { createRedisSweep, type LapsedSeat, type LapseSweep } from "./redis-sweep.ts";
 export { createRedisTurn } from "./redis-turn.ts";
 

@@ -1,5 +1,5 @@
 /** What the scripts answer, checked field by field: Redis is another program. */
-import type { Claim, Policy, Refusal, TakenSeat } from "./session.ts";
+import type { Claim, Policy, Reaped, Refusal, TakenSeat } from "./session.ts";
 
 export function decodeIssue(reply: unknown): { expiresAtMs: number; online: number } {
   const [expiresAtMs, online] = list(reply);
@@ -18,6 +18,11 @@ export function decodeSeats(reply: unknown): readonly TakenSeat[] {
 export function decodeSweep(reply: unknown): { account: string; seats: readonly TakenSeat[] } {
   const [account, seats] = list(reply);
   return { account: text(account), seats: takenSeats(text(seats)) };
+}
+
+export function decodeReap(reply: unknown): Reaped {
+  const [account, lapsed, left] = list(reply);
+  return { account: text(account), lapsed: takenSeats(text(lapsed)), left: number(left) };
 }
 
 const refusals: ReadonlySet<string> = new Set([
@@ -89,7 +94,7 @@ export function text(value: unknown): string {
   throw new Error(`Cannot read the answer of Redis: ${typeof value} in the place of a text`);
 }
 
-function number(value: unknown): number {
+export function number(value: unknown): number {
   if (typeof value === "number" && Number.isSafeInteger(value)) return value;
   throw new Error(`Cannot read the answer of Redis: ${typeof value} in the place of a number`);
 }

@@ -10,6 +10,7 @@ import issue from "./issue.lua" with { type: "text" };
 import leave from "./leave.lua" with { type: "text" };
 import login from "./login.lua" with { type: "text" };
 import prelude from "./prelude.lua" with { type: "text" };
+import reap from "./reap.lua" with { type: "text" };
 import renew from "./renew.lua" with { type: "text" };
 import restore from "./restore.lua" with { type: "text" };
 import resume from "./resume.lua" with { type: "text" };
@@ -25,7 +26,16 @@ export interface Script {
 
 export type Scripts = Readonly<
   Record<
-    "issue" | "login" | "resume" | "renew" | "restore" | "leave" | "seats" | "sweep" | "end",
+    | "issue"
+    | "login"
+    | "resume"
+    | "renew"
+    | "restore"
+    | "leave"
+    | "seats"
+    | "reap"
+    | "sweep"
+    | "end",
     Script
   >
 >;
@@ -41,6 +51,7 @@ export function loadScripts(settings: RegistrySettings, clock: string = systemCl
     restore: script("restore", shared, restore),
     leave: script("leave", shared, leave),
     seats: script("seats", shared, seats),
+    reap: script("reap", shared, reap),
     sweep: script("sweep", shared, sweep),
     end: script("end", shared, end),
   };

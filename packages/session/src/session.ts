@@ -116,11 +116,24 @@ export interface SessionRegistry {
    * answer may be old when it arrives. Throws RegistryUnavailable.
    */
   seats(account: string): Promise<readonly TakenSeat[]>;
+  /**
+   * Drops the lapsed seats that a node, held for dead, had in one account. Each is told to one
+   * caller only, who MUST tell others. Throws RegistryUnavailable.
+   */
+  reap(tag: string, node: string): Promise<Reaped>;
   /** Ends one session, or all of an account with its unused tokens. Idempotent. */
   end(
     who: { readonly account: string } | { readonly session: Session },
     reason: string,
   ): Promise<{ readonly sessions: number; readonly seats: readonly LostSeat[] }>;
+}
+
+export interface Reaped {
+  /** Empty when the store has forgotten it; the tag names it all the same. */
+  readonly account: string;
+  readonly lapsed: readonly LostSeat[];
+  /** Seats of that node whose lease still runs. */
+  readonly left: number;
 }
 
 /** The store did not answer, or not in time: the credentials were not found bad. */
