@@ -10,7 +10,13 @@ import {
   readEdgeConfig,
 } from "@holdfast/edge";
 import { createLog, createMetrics, type Log, systemClock } from "@holdfast/runtime";
-import { createMemoryRegistry, createMemoryTurn, type SessionRegistry } from "@holdfast/session";
+import {
+  createMemoryLedger,
+  createMemoryRegistry,
+  createMemoryTurn,
+  type NodeLedger,
+  type SessionRegistry,
+} from "@holdfast/session";
 import { createTokenService, parseDirectory, readTokenConfig } from "@holdfast/token";
 import {
   type ClusterOptions,
@@ -28,6 +34,7 @@ const anyPorts = { EDGE_TCP_PORT: "0", EDGE_WS_PORT: "0", EDGE_ADMIN_PORT: "0" }
 /** What the nodes of one process share. */
 interface Shared {
   readonly registry: SessionRegistry;
+  readonly ledger: NodeLedger;
   readonly hub: ReturnType<typeof createMemoryHub>;
   readonly turn: ReturnType<typeof createMemoryTurn>;
   readonly stops: (() => Promise<void>)[];
@@ -48,6 +55,7 @@ export async function startEmbedded(options: ClusterOptions): Promise<EmbeddedCl
   const demo = createEmbeddedDemo(push);
   const shared: Shared = {
     registry,
+    ledger: createMemoryLedger(systemClock),
     push,
     demo,
     hub: createMemoryHub(),
@@ -72,13 +80,14 @@ export async function startEmbedded(options: ClusterOptions): Promise<EmbeddedCl
 async function startEdge(
   name: string,
   options: ClusterOptions,
-  { registry, hub, turn, stops, push, demo }: Shared,
+  { registry, ledger, hub, turn, stops, push, demo }: Shared,
 ): Promise<EdgeDescription> {
   const { config } = readEdgeConfig({ ...edgeEnvironment(name, options), ...anyPorts });
   const log = createDevLog("edge", config.nodeId, config.logLevel);
   const service = createEdgeService({
     config,
     registry,
+    ledger,
     bus: hub.bus(),
     upstream: combineUpstreams([
       createEchoUpstream(commandsOf(config.echoCommands)),

@@ -4,7 +4,7 @@
  */
 import type { ClusterBus } from "@holdfast/cluster";
 import { createMetrics, type Log, type Metrics, type Part } from "@holdfast/runtime";
-import type { DrainTurn, SessionRegistry } from "@holdfast/session";
+import type { DrainTurn, NodeLedger, SessionRegistry } from "@holdfast/session";
 import { createEdgeAdmin, type EdgeAdmin } from "./admin.ts";
 import type { EdgeConfig } from "./config.ts";
 import { createEdge, type Edge } from "./edge.ts";
@@ -15,6 +15,7 @@ import type { Upstream } from "./upstream/upstream.ts";
 export interface EdgeServiceOptions {
   readonly config: EdgeConfig;
   readonly registry: SessionRegistry;
+  readonly ledger: NodeLedger;
   readonly bus: ClusterBus;
   readonly upstream: Upstream;
   readonly topicRules?: readonly TopicRule[];

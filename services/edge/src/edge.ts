@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import type { ClusterBus, ClusterEvent } from "@holdfast/cluster";
 import { type Clock, type Log, systemClock } from "@holdfast/runtime";
-import type { SessionRegistry } from "@holdfast/session";
+import type { NodeLedger, SessionRegistry } from "@holdfast/session";
 import type { EdgeConfig } from "./config.ts";
 import { createDeadlines } from "./deadlines.ts";
 import { alive, receive, textMessage } from "./dispatch.ts";
@@ -36,6 +36,8 @@ export interface EdgeOptions {
   readonly registry: SessionRegistry;
   readonly bus: ClusterBus;
   readonly upstream: Upstream;
+  /** Lets other nodes tell of this one's seats when it dies, and this one of theirs. */
+  readonly ledger?: NodeLedger;
   readonly log: Log;
   readonly counts: EdgeMetrics;
   readonly clock?: Clock;
@@ -121,7 +123,13 @@ export function createEdge(options: EdgeOptions): Edge {
     const expire = () => deadlines.tick(clock.monotonic());
     stops.push(clock.every(deadlines.intervalMs, () => guarded(expire)));
     stops.push(clock.every(pushTickMs, () => guarded(pushes.tick)));
-    stops.push(clock.every(jittered(config.renewIntervalMs), () => void node.seats.renew()));
+    stops.push(
+      clock.every(jittered(config.renewIntervalMs), () => {
+        void node.seats.beat(); // before the leases it speaks of are written
+        void node.seats.renew();
+      }),
+    );
+    await node.seats.beat(); // others know of this node before it takes a seat
     await transports.tcp.start();
     await transports.ws.start();
     stage = "running";
@@ -177,6 +185,7 @@ export function createEdge(options: EdgeOptions): Edge {
     await transports.ws.stop();
     await node.seats.settle(settleMs);
     for (const end of stops.splice(0)) await end();
+    await node.seats.end();
   }
 }
 
@@ -237,7 +246,7 @@ function createNode(options: EdgeOptions, clock: Clock): EdgeNode {
     bus: options.bus,
     upstream: options.upstream,
     hub: createHub(),
-    seats: createSeats(() => node),
+    seats: createSeats(() => node, options.ledger),
     deadlines: createDeadlines(clock.monotonic()),
     rates: createRequestRates(config),
     pushes: createPushes(() => node, { rules, limits: config, outbound }),

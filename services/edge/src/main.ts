@@ -16,6 +16,7 @@ import {
 import { faultOf, RegistryUnavailable } from "@holdfast/session";
 import {
   connectRedis,
+  createRedisLedger,
   createRedisRegistry,
   createRedisSweep,
   createRedisTurn,
@@ -127,6 +128,12 @@ function main(): void {
       service = createEdgeService({
         config,
         registry,
+        ledger: createRedisLedger({
+          redis,
+          settings: config.registry,
+          prefix,
+          onFault: onRedisFault,
+        }),
         bus,
         upstream: combineUpstreams([createEchoUpstream(commandsOf(config.echoCommands)), upstream]),
         topicRules,

@@ -210,12 +210,17 @@ function loginMetrics(metrics: Metrics) {
     help: "What a pass found wrong; outside faults, look for a bug",
     labels: ["action"],
   });
+  const lapsed = metrics.counter({
+    name: "holdfast_seats_lapsed_total",
+    help: "Seats of nodes that died or were cut off, found and told by this node",
+  });
   const alias = metrics.counter({
     name: "holdfast_session_alias_used_total",
     help: "Reconnects with the previous session id: a lost answer, or a stolen id",
   });
   return {
     aliasUsed: () => alias.inc(),
+    seatLapsed: () => lapsed.inc(),
     login(kind: LoginKind, outcome: LoginOutcome, ms: number) {
       logins.labels({ kind, outcome }).inc();
       duration.labels({ kind }).observe(ms / 1000);

@@ -3,7 +3,13 @@
  * when they end. Absence is not loss: only a positive record closes a connection. [I3] [I7]
  */
 import { closeCodeNames, type Ending, type EndingName } from "@holdfast/protocol";
-import { RegistryUnavailable, type Verdict } from "@holdfast/session";
+import {
+  type NodeLedger,
+  RegistryUnavailable,
+  type Session,
+  type Verdict,
+} from "@holdfast/session";
+import { createLedgerKeeper } from "./ledger-keeper.ts";
 import type { EdgeNode } from "./node.ts";
 import { notify } from "./notices.ts";
 import { close, type Held, type Peer } from "./peer.ts";
@@ -13,6 +19,10 @@ const owedMax = 20_000;
 const leavesAtOnce = 256;
 
 export interface Seats {
+  /** A login or resume was answered: its account is written into the node's ledger. */
+  taken(session: Session): void;
+  /** Says that this node lives, and sees to the seats of those that do not. Never rejects. */
+  beat(): Promise<void>;
   /** Checks all seats once, and closes what has lost its own. Never rejects. */
   renew(): Promise<void>;
   /** Gives a seat back now, or as soon as the registry answers. `ending` null: nobody was told. */
@@ -23,6 +33,8 @@ export interface Seats {
   failed(error: unknown): void;
   /** Resolves when all seats have been given back, or at the deadline. */
   settle(deadlineMs: number): Promise<void>;
+  /** Takes this node out of the ledger: nobody need look for its seats. */
+  end(): Promise<void>;
   /** When all seats were last checked, milliseconds since 1970; 0: never. */
   readonly renewedAtMs: number;
 }
@@ -33,13 +45,17 @@ const endingOfVerdict: Record<Exclude<Verdict, "held">, EndingName> = {
   ended: "sessionEnded",
 };
 
-export function createSeats(nodeOf: () => EdgeNode): Seats {
+export function createSeats(nodeOf: () => EdgeNode, ledger: NodeLedger | null = null): Seats {
+  const keeper = ledger && createLedgerKeeper(nodeOf, ledger);
   const owed = new Set<Held>();
   let underWay = 0; // calls that may change what this node holds
   let isRenewing = false;
   let renewedAtMs = 0;
 
   return {
+    taken: ({ tag }) => keeper?.taken(tag),
+    beat: async () => keeper?.pass(),
+    end: async () => keeper?.end(),
     renew,
     giveBack,
     track,

@@ -132,6 +132,7 @@ function admitted(attempt: Attempt, claim: Claim): void {
     vacate(attempt, claim);
     return;
   }
+  node.seats.taken(claim.session);
   notify(node, isNew ? "opened" : "resumed", claim.session, peer.seat);
   const { session, sessionId, online } = claim;
   const { expiresAtMs, seatsMax } = session;
@@ -181,6 +182,7 @@ function tellLosers(node: EdgeNode, by: Peer, claim: Claim): void {
   }
   for (const seat of claim.lapsed) {
     notify(node, "lapsed", { ...claim.session, ...seat }, seat);
+    node.metrics.seatLapsed();
   }
 }
 

@@ -1,0 +1,174 @@
+/**
+ * Keeps the ledger of this node, and looks after nodes that died: their ledger says whose seats to
+ * look at, and each lapsed one is told. An observer that was itself cut off from the store holds
+ * nobody for dead: after an outage the first node back would bury all the others. [I3]
+ */
+import { type NodeLedger, type Reaped, RegistryUnavailable } from "@holdfast/session";
+import type { EdgeNode } from "./node.ts";
+import { notify } from "./notices.ts";
+
+const tagsAtOnce = 200;
+const batchesMax = 50; // for one dead node; the next renewal goes on
+
+export interface LedgerKeeper {
+  /** A seat of this account was taken: written down with this turn of the event loop. */
+  taken(tag: string): void;
+  /** Beats, brings the ledger up to date, and sees to the dead. At every renewal; never rejects. */
+  pass(): Promise<void>;
+  /** Takes this node out, once its seats have been given back. Never rejects. */
+  end(): Promise<void>;
+}
+
+export function createLedgerKeeper(nodeOf: () => EdgeNode, ledger: NodeLedger): LedgerKeeper {
+  const watch = createWatch(nodeOf);
+  let written = new Set<string>(); // what the store has, as far as this node knows
+  const taken = new Set<string>(); // to be written with this turn
+  let writing: Promise<void> = Promise.resolve();
+  let isFlushDue = false;
+  let isPassing = false;
+  let isBurying = false;
+  let isEnded = false;
+
+  return {
+    taken(tag) {
+      if (isEnded || written.has(tag)) return;
+      taken.add(tag);
+      if (isFlushDue) return;
+      isFlushDue = true;
+      setImmediate(() => void inTurn(flush));
+    },
+    async pass() {
+      if (isPassing || isEnded) return;
+      isPassing = true;
+      await inTurn(beat);
+      isPassing = false;
+    },
+    end() {
+      isEnded = true;
+      return inTurn(() => ledger.forget(nodeOf().id, 0));
+    },
+  };
+
+  /** One write at a time, so that the store and `written` can be compared. */
+  function inTurn(work: () => Promise<unknown>): Promise<void> {
+    writing = writing.then(work).then(() => {}, failed);
+    return writing;
+  }
+
+  async function flush(): Promise<void> {
+    isFlushDue = false;
+    const added = [...taken];
+    taken.clear();
+    if (isEnded || added.length === 0) return;
+    await ledger.note(nodeOf().id, { added, removed: [] });
+    for (const tag of added) written.add(tag);
+  }
+
+  async function beat(): Promise<void> {
+    if (isEnded) return;
+    const { id } = nodeOf();
+    const { atMs, silent } = await ledger.beat(id, watch.silentMs());
+    watch.answered(atMs);
+    const dead = silent.filter((name) => name !== id);
+    if (dead.length > 0 && watch.isSteady() && !isBurying) void bury(dead);
+    await write(id);
+  }
+
+  /** Also without a change: that keeps the ledger, and shows whether it is still whole. */
+  async function write(id: string): Promise<void> {
+    const seated = new Set<string>();
+    for (const { phase } of nodeOf().hub.peers.values()) {
+      if (phase.at === "open") seated.add(phase.held.session.tag);
+    }
+    const added = [...seated].filter((tag) => !written.has(tag));
+    const removed = [...written].filter((tag) => !seated.has(tag));
+    const count = await ledger.note(id, { added, removed });
+    written = seated;
+    if (count === seated.size) return;
+    // The store lost some, or another node held this one for dead while it could not speak.
+    await ledger.note(id, { added: [...seated], removed: [], isWhole: true });
+  }
+
+  async function bury(dead: readonly string[]): Promise<void> {
+    isBurying = true;
+    try {
+      for (const name of dead) await takeOver(name);
+    } catch (error) {
+      failed(error);
+    } finally {
+      isBurying = false;
+    }
+  }
+
+  async function takeOver(name: string): Promise<void> {
+    for (let batch = 0; batch < batchesMax; batch++) {
+      if (isEnded || !watch.isSteady()) return;
+      const tags = await ledger.draw(name, tagsAtOnce);
+      if (tags.length === 0) {
+        await ledger.forget(name, watch.silentMs());
+        return;
+      }
+      const isDone = await Promise.all(tags.map((tag) => reap(tag, name)));
+      const removed = tags.filter((_, index) => isDone[index]);
+      if (removed.length === 0) return; // leases still run, or the store is away
+      await ledger.note(name, { added: [], removed });
+    }
+  }
+
+  /** True: nothing of that node is left in the account. */
+  async function reap(tag: string, name: string): Promise<boolean> {
+    const node = nodeOf();
+    try {
+      const reaped = await node.registry.reap(tag, name);
+      tell(node, tag, reaped);
+      return reaped.left === 0;
+    } catch (error) {
+      failed(error);
+      return false;
+    }
+  }
+
+  function tell(node: EdgeNode, tag: string, { account, lapsed }: Reaped): void {
+    for (const seat of lapsed) {
+      const { sid, generation } = seat;
+      notify(node, "lapsed", { tag, account, sid, generation }, seat);
+      node.metrics.seatLapsed();
+    }
+  }
+
+  function failed(error: unknown): void {
+    if (error instanceof RegistryUnavailable) return; // counted by the adapter
+    const { metrics, log } = nodeOf();
+    metrics.exception("redis");
+    log.error("ledger_failed", { error: error instanceof Error ? error.stack : String(error) });
+  }
+}
+
+/** Whether this node has itself reached the store without a gap for a whole lease. */
+function createWatch(nodeOf: () => EdgeNode) {
+  let last: { readonly atMs: number; readonly monotonicMs: number } | null = null;
+  let steadySinceMs = 0;
+
+  return {
+    /** So long silent is dead: all leases it renewed have run out. */
+    silentMs: () => nodeOf().config.leaseMs + nodeOf().config.renewIntervalMs,
+    answered(atMs: number): void {
+      const monotonicMs = nodeOf().clock.monotonic();
+      // By both clocks: that of the store jumps at a failover, and others may seem silent then.
+      const elapsed = last && [monotonicMs - last.monotonicMs, Math.abs(atMs - last.atMs)];
+      if (!elapsed || Math.max(...elapsed) > gapMs()) steadySinceMs = monotonicMs;
+      last = { atMs, monotonicMs };
+    },
+    isSteady(): boolean {
+      const nowMs = nodeOf().clock.monotonic();
+      if (last === null || nowMs - last.monotonicMs > gapMs()) return false;
+      return nowMs - steadySinceMs >= nodeOf().config.leaseMs;
+    },
+  };
+
+  /** A call may fail now and then; whoever is alive has the rest of the lease to say so. */
+  function gapMs(): number {
+    const { leaseMs, renewIntervalMs } = nodeOf().config;
+    return Math.max(2 * renewIntervalMs, leaseMs / 2);
+  }
+}
