@@ -1,0 +1,68 @@
+/** The ledgers on Redis where the data is damaged, or Redis is away. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { type Server, startRedis } from "@holdfast/servers";
+import { connectRedis, createRedisLedger, type RedisConnection } from "./redis.ts";
+import { createRedisWorld, toScript } from "./redis-world.ts";
+import { RegistryUnavailable } from "./session.ts";
+
+const silentMs = 50_000;
+let server: Server;
+let redis: RedisConnection;
+
+beforeAll(async () => {
+  server = await startRedis();
+  redis = await connectRedis({ url: server.url });
+});
+afterAll(async () => {
+  await redis.close();
+  await server.stop();
+});
+
+const command = toScript("return redis.call(unpack(ARGV))");
+
+describe("createRedisLedger", () => {
+  test("keys of a wrong type are replaced", async () => {
+    const { ledger, prefix } = createRedisWorld(redis);
+    const keys = [`${prefix}:nodes`, `${prefix}:ledger:a`] as const;
+    for (const key of keys) await redis.run(command, [key], ["SET", key, "damaged"]);
+
+    expect((await ledger.beat("a", silentMs)).silent).toEqual([]);
+    expect(await ledger.note("a", { added: ["x"], removed: [] })).toBe(1);
+    expect(await ledger.draw("a", 10)).toEqual(["x"]);
+  });
+
+  test("node whose name is damaged is struck off", async () => {
+    const { ledger, prefix } = createRedisWorld(redis);
+    const key = `${prefix}:nodes`;
+    await redis.run(command, [key], ["ZADD", key, "1", "a,b", "2", "}{", "3", "dead-1"]);
+
+    expect((await ledger.beat("a", silentMs)).silent).toEqual(["dead-1"]);
+    expect(await redis.run(command, [key], ["ZCARD", key])).toBe(2);
+  });
+
+  test("all that is written expires", async () => {
+    const { ledger, prefix } = createRedisWorld(redis);
+    await ledger.beat("a", silentMs);
+    await ledger.note("a", { added: ["x"], removed: [] });
+
+    for (const key of [`${prefix}:nodes`, `${prefix}:ledger:a`]) {
+      expect(await redis.run(command, [key], ["PTTL", key])).toBeGreaterThan(24 * 3_600_000);
+    }
+  });
+
+  test("Redis that is away is said to be, and counted", async () => {
+    const faults: string[] = [];
+    const ledger = createRedisLedger({
+      redis: { ...redis, run: () => Promise.reject(new Error("Connection is closed.")) },
+      onFault: (stage) => faults.push(stage),
+    });
+
+    const error = await ledger.beat("a", silentMs).then(
+      () => null,
+      (reason: unknown) => reason,
+    );
+
+    expect(error).toBeInstanceOf(RegistryUnavailable);
+    expect(faults).toEqual(["ledger"]);
+  });
+});
