@@ -78,7 +78,7 @@ export interface LinkOptions {
 }
 
 const closeTimeoutMs = 1_000;
-/** A little less than we wait: the server's word on what became of a request says more than ours. */
+/** A bit less than we wait: the word of the server on what became of a request says more. */
 function toldTimeoutMs(waitMs: number): number {
   return Math.max(1, waitMs - Math.min(250, Math.ceil(waitMs / 10)));
 }
