@@ -4,7 +4,7 @@ import type { Script } from "./scripts.ts";
 import source from "./turn.lua" with { type: "text" };
 import { createTurn, type DrainTurn } from "./turn.ts";
 
-export const turnScript: Script = {
+const script: Script = {
   name: "turn",
   source,
   sha: new Bun.CryptoHasher("sha1").update(source).digest("hex"),
@@ -16,7 +16,7 @@ export function createRedisTurn(options: {
 }): DrainTurn {
   const { redis, prefix = "hf" } = options;
   const ask = async (what: "take" | "give", node: string, holdMs: number) =>
-    (await redis.run(turnScript, [`${prefix}:drain-turn`], [what, node, String(holdMs)])) === 1;
+    (await redis.run(script, [`${prefix}:drain-turn`], [what, node, String(holdMs)])) === 1;
   return createTurn({
     take: (node, holdMs) => ask("take", node, holdMs),
     give: async (node) => void (await ask("give", node, 0)),

@@ -6,7 +6,6 @@
 import type { RedisConnection } from "./redis.ts";
 import { createRedisLedger } from "./redis-ledger.ts";
 import { createRegistryOver, type OnFault, type ScriptRunner } from "./redis-registry.ts";
-import type { KeyWalk } from "./redis-sweep.ts";
 import { loadScripts, type Script } from "./scripts.ts";
 import { defaultRegistrySettings, type RegistrySettings } from "./session.ts";
 
@@ -28,7 +27,7 @@ export function createRedisWorld(
   const prefix = `test-${process.pid}-${++worlds}`;
   let nowMs = Date.now() + HOUR_MS;
   const scripts = loadScripts(settings, clock);
-  const timed: ScriptRunner & KeyWalk = {
+  const timed: ScriptRunner = {
     ...redis,
     run: (script, keys, args) => redis.run(script, keys, [...args, String(nowMs)]),
     sendBehind: (script, keys, args) => redis.sendBehind(script, keys, [...args, String(nowMs)]),

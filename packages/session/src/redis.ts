@@ -6,17 +6,14 @@
 import { readFile } from "node:fs/promises";
 import { Cluster, Redis, type RedisOptions } from "ioredis";
 import { createRegistryOver, type OnFault, type ScriptRunner } from "./redis-registry.ts";
-import { createScan } from "./redis-scan.ts";
-import type { KeyWalk } from "./redis-sweep.ts";
 import { describe, parseRedisUrl, type RedisPlace } from "./redis-url.ts";
 import { loadScripts, type Script } from "./scripts.ts";
 import { defaultRegistrySettings, type RegistrySettings, type SessionRegistry } from "./session.ts";
 
 export { createRedisLedger } from "./redis-ledger.ts";
-export { createRedisSweep, type LapsedSeat, type LapseSweep } from "./redis-sweep.ts";
 export { createRedisTurn } from "./redis-turn.ts";
 
-export interface RedisConnection extends ScriptRunner, KeyWalk {
+export interface RedisConnection extends ScriptRunner {
   /** An own probe was answered in the last 3 s; in a Cluster by any primary. */
   isUp(): boolean;
   /** Asks now. Never throws. */
@@ -223,7 +220,6 @@ function toConnection(client: Redis | Cluster): RedisConnection {
     },
     isUp: () => performance.now() - answeredMs < PROBE_VALID_MS,
     ping,
-    scan: createScan(() => primariesOf(client)),
     async close() {
       clearInterval(probe);
       const isEnded = client.status === "end";

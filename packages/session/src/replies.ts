@@ -15,11 +15,6 @@ export function decodeSeats(reply: unknown): readonly TakenSeat[] {
   return takenSeats(text(reply));
 }
 
-export function decodeSweep(reply: unknown): { account: string; seats: readonly TakenSeat[] } {
-  const [account, seats] = list(reply);
-  return { account: text(account), seats: takenSeats(text(seats)) };
-}
-
 export function decodeReap(reply: unknown): Reaped {
   const [account, lapsed, left] = list(reply);
   return { account: text(account), lapsed: takenSeats(text(lapsed)), left: number(left) };

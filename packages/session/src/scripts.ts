@@ -16,7 +16,6 @@ import restore from "./restore.lua" with { type: "text" };
 import resume from "./resume.lua" with { type: "text" };
 import seats from "./seats.lua" with { type: "text" };
 import type { RegistrySettings } from "./session.ts";
-import sweep from "./sweep.lua" with { type: "text" };
 
 export interface Script {
   readonly name: string;
@@ -26,16 +25,7 @@ export interface Script {
 
 export type Scripts = Readonly<
   Record<
-    | "issue"
-    | "login"
-    | "resume"
-    | "renew"
-    | "restore"
-    | "leave"
-    | "seats"
-    | "reap"
-    | "sweep"
-    | "end",
+    "issue" | "login" | "resume" | "renew" | "restore" | "leave" | "seats" | "reap" | "end",
     Script
   >
 >;
@@ -52,7 +42,6 @@ export function loadScripts(settings: RegistrySettings, clock: string = systemCl
     leave: script("leave", shared, leave),
     seats: script("seats", shared, seats),
     reap: script("reap", shared, reap),
-    sweep: script("sweep", shared, sweep),
     end: script("end", shared, end),
   };
 }

@@ -13,12 +13,11 @@ import {
   SettingsError,
   systemClock,
 } from "@holdfast/runtime";
-import { faultOf, RegistryUnavailable } from "@holdfast/session";
+import { faultOf } from "@holdfast/session";
 import {
   connectRedis,
   createRedisLedger,
   createRedisRegistry,
-  createRedisSweep,
   createRedisTurn,
 } from "@holdfast/session/redis";
 import manifest from "../package.json";
@@ -26,7 +25,6 @@ import { createEdgeAdmin } from "./admin.ts";
 import { readEdgeConfig } from "./config.ts";
 import { watchDependencies } from "./dependencies.ts";
 import { createEdgeService, type EdgeService } from "./edge-service.ts";
-import { watchLapses } from "./lapses.ts";
 import { createEdgeMetrics } from "./metrics.ts";
 import { createNatsPush, type NatsPush } from "./push/nats-push.ts";
 import { createOrderMetrics } from "./push/order-metrics.ts";
@@ -56,11 +54,8 @@ function main(): void {
   let nats: Awaited<ReturnType<typeof connectNats>> | null = null;
   let upstream: NatsUpstream | null = null;
   let push: NatsPush | null = null;
-  let lapses: ReturnType<typeof watchLapses> | null = null;
   let service: EdgeService | null = null;
   const onRedisFault = (_stage: string, error: unknown) => counts.redisFailed(faultOf(error));
-  const onSweepFault = (error: unknown) =>
-    counts.redisFailed(error instanceof RegistryUnavailable ? error.fault : faultOf(error));
   const onNatsFault = (fault: string) => counts.natsFailed(fault);
   const watch = watchDependencies(log, {
     redis: () => redis?.isUp() ?? false,
@@ -157,20 +152,10 @@ function main(): void {
         metrics: createOrderMetrics(metrics, () => push?.topicSubscriptions ?? 0),
       });
       await push.start();
-      const settings = config.registry;
-      lapses = watchLapses({
-        step: createRedisSweep({ redis, settings, node: config.nodeId, prefix }).step,
-        bus,
-        clock: systemClock,
-        isUp: redis.isUp,
-        onFault: onSweepFault,
-      });
-      lapses.start();
       watch.start();
     },
     async stop() {
       watch.stop();
-      lapses?.stop();
       push?.stop();
       for (const part of service?.parts.toReversed() ?? []) await part.stop();
       upstream?.stop();
