@@ -35,7 +35,7 @@ export function createLedgerKeeper(nodeOf: () => EdgeNode, ledger: NodeLedger): 
       taken.add(tag);
       if (isFlushDue) return;
       isFlushDue = true;
-      setImmediate(() => void inTurn(flush));
+      queueMicrotask(() => void inTurn(flush)); // on its way before a client can act on its answer
     },
     async pass() {
       if (isPassing || isEnded) return;
