@@ -20,6 +20,7 @@ import { isNetwork } from "./address.ts";
 
 const second = 1000;
 const minute = 60 * second;
+const algorithms = /^(RS|PS|ES|HS)(256|384|512)$|^EdDSA$|^Ed25519$/;
 const port = { min: 0, max: 65_535, unit: "port" };
 
 export const tokenSettings = {
@@ -159,6 +160,31 @@ export const tokenSettings = {
     unit: "keys",
     meaning: "Addresses whose rate is remembered; above, the quietest is forgotten",
   }),
+  // Bearer tokens of the users' own identity provider. [D27]
+  TOKEN_JWT_JWKS: optionalText({
+    meaning: "Public keys of whoever signs JWTs: a file, or an https address",
+  }),
+  TOKEN_JWT_KEY: secret({ meaning: "Instead: one public key in PEM, or the secret of HS256" }),
+  TOKEN_JWT_ISSUER: optionalText({ meaning: "What `iss` must be. Not set: not looked at" }),
+  TOKEN_JWT_AUDIENCE: optionalText({ meaning: "What `aud` must hold. Not set: not looked at" }),
+  TOKEN_JWT_ALGORITHMS: list({
+    default: ["RS256", "ES256", "EdDSA"],
+    isItem: (item) => algorithms.test(item),
+    bounds: "RS256, ES256, EdDSA and their kin, or HS256 with a secret",
+    meaning: "Algorithms that are believed",
+  }),
+  TOKEN_JWT_CLOCK_TOLERANCE_MS: duration({
+    default: 30 * second,
+    min: 0,
+    max: 10 * minute,
+    meaning: "Difference of clocks that `exp` and `nbf` may have",
+  }),
+  TOKEN_CORS_ORIGINS: list({
+    default: [],
+    isItem: (item) => item === "*" || /^https?:\/\/[^/\s]+$/.test(item),
+    bounds: "origins as in https://example.com, or *",
+    meaning: "Web pages that may ask for a token from a browser",
+  }),
   TOKEN_TRUSTED_PROXIES: list({
     default: [],
     isItem: isNetwork,
@@ -174,7 +200,34 @@ export function readTokenConfig(environment: Environment): Settings<typeof token
   return readSettings(tokenSettings, environment, { prefix: "TOKEN_", rules });
 }
 
+/** A public key; anything else is the secret of an HMAC. */
+export function isPem(key: string): boolean {
+  return key.includes("-----BEGIN");
+}
+
 const rules = [
+  (config: TokenConfig) =>
+    config.TOKEN_JWT_JWKS !== null && config.TOKEN_JWT_KEY !== null
+      ? "TOKEN_JWT_JWKS and TOKEN_JWT_KEY are both set: must be one of them"
+      : null,
+  // With a public key for a secret, anybody could sign.
+  (config: TokenConfig) => {
+    const isSecret = config.TOKEN_JWT_KEY !== null && !isPem(config.TOKEN_JWT_KEY);
+    const hasHmac = config.TOKEN_JWT_ALGORITHMS.some((name) => name.startsWith("HS"));
+    const hasOther = config.TOKEN_JWT_ALGORITHMS.some((name) => !name.startsWith("HS"));
+    if (isSecret && (hasOther || !hasHmac)) {
+      return "TOKEN_JWT_ALGORITHMS must be HS256, HS384 or HS512 when TOKEN_JWT_KEY is a secret";
+    }
+    return hasHmac && !isSecret
+      ? "TOKEN_JWT_ALGORITHMS has HS256 or its kin: TOKEN_JWT_KEY must be a secret"
+      : null;
+  },
+  (config: TokenConfig) =>
+    config.TOKEN_JWT_KEY !== null &&
+    !isPem(config.TOKEN_JWT_KEY) &&
+    config.TOKEN_JWT_KEY.length < 32
+      ? "TOKEN_JWT_KEY is shorter than 32 characters: a secret of HS256 must not be"
+      : null,
   (config: TokenConfig) => (config.TOKEN_REDIS_URL === null ? "TOKEN_REDIS_URL must be set" : null),
   (config: TokenConfig) => (config.TOKEN_NATS_URL === null ? "TOKEN_NATS_URL must be set" : null),
   (config: TokenConfig) =>

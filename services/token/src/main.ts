@@ -21,6 +21,7 @@ import manifest from "../package.json";
 import { readTokenConfig, type TokenConfig, tokenSettings } from "./config.ts";
 import { type Directory, DirectoryError } from "./directory.ts";
 import { type DirectoryFile, openDirectory } from "./directory-file.ts";
+import { createJwtVerifier } from "./jwt.ts";
 import { createTokenService, type TokenService } from "./token.ts";
 
 function main(): void {
@@ -105,6 +106,7 @@ function createParts(options: {
     name: "token",
     async start() {
       assert(redis !== null && nats !== null); // parts start in order
+      const verifyBearer = await createJwtVerifier(config, systemClock);
       service = createTokenService({
         ...options,
         registry: createRedisRegistry({ redis, prefix: config.TOKEN_REDIS_PREFIX }),
@@ -116,6 +118,7 @@ function createParts(options: {
         metrics: createMetrics({ build: buildOf(manifest.version) }),
         clock: systemClock,
         isStoreUp: redis.isUp,
+        ...(verifyBearer === null ? {} : { verifyBearer }),
       });
       await service.start();
     },

@@ -12,8 +12,11 @@ import type { TokenMetrics } from "./metrics.ts";
 import { isSignatureValid } from "./signature.ts";
 import type { Store } from "./store.ts";
 
-/** OAuth mode: whose login a bearer token opens, or null. [D27] */
-export type BearerVerifier = (token: string, clientId: string) => Promise<Identity | null>;
+/** OAuth mode: whose login a bearer token opens; null when it opens none. [D27] */
+export type BearerVerifier = (
+  token: string,
+  clientId: string,
+) => Promise<Identity | "expired" | null>;
 
 export interface OtpOptions {
   readonly config: TokenConfig;
@@ -86,6 +89,7 @@ export function createOtpCall(options: OtpOptions): (call: Call) => Promise<Answ
   async function bearerOf(call: Call, bearer: string): Promise<AccessToken | Answer> {
     const clientId = call.request.headers.get("x-api-key") ?? "";
     const identity = (await options.verifyBearer?.(bearer, clientId)) ?? null;
+    if (identity === "expired") return refusals.tokenExpired;
     return identity === null ? refusals.tokenInvalid : { identity, expiresAtMs: null };
   }
 }

@@ -14,6 +14,7 @@ import { type Answer, limited, methodNotAllowed, refusals, toResponse } from "./
 import { type BackendCalls, createBackendCalls } from "./backend.ts";
 import { type Call, targetOf } from "./call.ts";
 import type { TokenConfig } from "./config.ts";
+import { corsHeaders, preflight } from "./cors.ts";
 import type { Directory } from "./directory.ts";
 import { createLimits, type Limits } from "./limits.ts";
 import { createTokenMetrics, type TokenMetrics } from "./metrics.ts";
@@ -153,6 +154,14 @@ function createAnswerer(
       address: clientAddress(peer, request.headers.get("x-forwarded-for"), trusted),
       traceId: crypto.randomUUID().replaceAll("-", ""),
     };
+    const shared = isPublic(call.path) ? corsHeaders(request, config.TOKEN_CORS_ORIGINS) : null;
+    if (shared !== null && request.method === "OPTIONS") return preflight(shared);
+    const response = await answered(call);
+    for (const [name, value] of Object.entries(shared ?? {})) response.headers.set(name, value);
+    return response;
+  };
+
+  async function answered(call: Call): Promise<Response> {
     try {
       return toResponse(await route(call, otp, backend), call.traceId);
     } catch (error) {
@@ -164,7 +173,12 @@ function createAnswerer(
       log.error("request_failed", { traceId: call.traceId, error });
       return toResponse(refusals.internal, call.traceId);
     }
-  };
+  }
+}
+
+/** The calls of clients; those of backends are no business of a browser. */
+function isPublic(path: string): boolean {
+  return path === "/v1/socket/token" || path === "/v2/socket/token";
 }
 
 async function route(
@@ -173,7 +187,7 @@ async function route(
   backend: BackendCalls,
 ): Promise<Answer> {
   const { path, request } = call;
-  if (path === "/v1/socket/token" || path === "/v2/socket/token") {
+  if (isPublic(path)) {
     return request.method === "GET" ? otp(call) : methodNotAllowed("GET");
   }
   if (path === "/v1/tokens") {
