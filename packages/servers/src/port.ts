@@ -13,11 +13,20 @@ const PORT_MIN = 12_000;
 const PORT_COUNT = 10_000;
 const TRIES_MAX = 100;
 
-/** A port that nobody listened on a moment ago. It is not reserved: somebody may come first. */
+/** Asked for several at once, the same one must not be found twice before somebody listens on it. */
+const given = new Set<number>();
+
+/**
+ * A port that nobody listened on a moment ago, and that this process has not been given before. It
+ * is not reserved: another process may come first.
+ */
 export function freePort(host = "127.0.0.1"): Promise<number> {
   for (let tries = 0; tries < TRIES_MAX; tries++) {
     const port = PORT_MIN + Math.floor(Math.random() * PORT_COUNT);
-    if (isFree(host, port)) return Promise.resolve(port);
+    if (given.has(port) || !isFree(host, port)) continue;
+    if (given.size > PORT_COUNT / 2) given.clear(); // long ago given back
+    given.add(port);
+    return Promise.resolve(port);
   }
   return Promise.reject(
     new Error(`Cannot find a free port on ${host}: ${TRIES_MAX} ports tried are taken`),
