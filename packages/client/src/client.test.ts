@@ -210,7 +210,10 @@ describe("duplicate", () => {
 
     visit.close(CloseCode.connectDuplicate, "duplicate login");
 
-    expect(await stopped).toEqual({ why: "duplicate" });
+    expect(await stopped).toEqual({
+      why: "duplicate",
+      close: { code: 6, name: "ConnectDuplicate", reason: "duplicate login" },
+    });
     expect(states).toEqual([]);
     expect(client.session).toBeNull();
     await expect(client.request(10, bytes())).rejects.toBeInstanceOf(ConnectionLost);

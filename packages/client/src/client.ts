@@ -2,71 +2,32 @@
  * The client for applications: logs in, stays logged in, and comes back on the next URL after a
  * loss, with its session if it can. What one connection does is in link.ts.
  */
-import { type AuthResponseBody, type Metadata, type Push, Status } from "@holdfast/protocol";
+import { type AuthResponseBody, type Push, Status } from "@holdfast/protocol";
 import { createAlarms } from "./alarms.ts";
 import { createBackoff } from "./backoff.ts";
+import type {
+  Aborting,
+  Answer,
+  Client,
+  ClientEvents,
+  Login,
+  RequestOptions,
+  Stop,
+} from "./client-interface.ts";
 import { createDeferred } from "./deferred.ts";
-import { ClientStopped, ConnectionLost, RequestFailed } from "./errors.ts";
+import {
+  ClientStopped,
+  ConnectionLost,
+  isPassingStatus,
+  RequestFailed,
+  TokenError,
+} from "./errors.ts";
 import { createHandlers } from "./handlers.ts";
-import { type Close, isDuplicate, isSessionOver, type Link, type Loss, openLink } from "./link.ts";
-import { logIn, TokenError, toError } from "./login.ts";
+import { isDuplicate, isSessionOver, type Link, type Loss, openLink } from "./link.ts";
+import { logIn, toError } from "./login.ts";
 import { type ClientOptions, type ClientState, readOptions, type Session } from "./options.ts";
-
-export interface Login extends Session {
-  /** How many connections the account may have, and has. */
-  readonly limit: number;
-  readonly online: number;
-  /** False: a new session; whatever was subscribed to before has to be asked for again. */
-  readonly resumed: boolean;
-  readonly url: string;
-}
-
-export interface Answer {
-  readonly status: number;
-  readonly body: Uint8Array;
-  readonly metadata: Metadata;
-}
-
-export interface RequestOptions {
-  readonly timeoutMs?: number;
-  /** Version 2 only; dropped in version 1. */
-  readonly metadata?: Metadata;
-  readonly signal?: AbortSignal;
-}
-
-export interface ClientEvents {
-  readonly open: Login;
-  /** A connection was lost; null if the server sent no Close push. */
-  readonly close: Close | null;
-  readonly reconnecting: { readonly url: string; readonly delayMs: number; readonly error: Error };
-  readonly stopped: { readonly why: "closed" | "duplicate" };
-}
-
-export interface Client {
-  /**
-   * Resolves with the next login, or the present one. Rejects when the server refuses the login,
-   * no token can be fetched, or `connectTimeoutMs` is over; it may then be called again, as after
-   * a stop.
-   */
-  connect(): Promise<Login>;
-  /**
-   * Rejects with RequestFailed for any status but 0, with RequestTimeout, and with ConnectionLost
-   * without a connection. Nothing is sent twice: whether to repeat is the caller's decision.
-   */
-  request(command: number, body: Uint8Array, options?: RequestOptions): Promise<Answer>;
-  /** All pushes of a command, or of every command but Close. Returns what unsubscribes. */
-  onPush(command: number | "*", handler: (push: Push) => void): () => void;
-  on<Name extends keyof ClientEvents>(
-    event: Name,
-    handler: (value: ClientEvents[Name]) => void,
-  ): () => void;
-  /** Sends a heartbeat request, on WebSocket too; milliseconds there and back. */
-  heartbeat(): Promise<number>;
-  /** Stops for good, until `connect` is called again. The session stays valid. */
-  close(): Promise<void>;
-  readonly state: ClientState;
-  readonly session: Session | null;
-}
+import { createRequestQueue } from "./request-queue.ts";
+import { createSubscriptions } from "./subscriptions.ts";
 
 /** From one `connect` to the stop that ends it. */
 interface Run {
@@ -95,14 +56,24 @@ export function createClient(options: ClientOptions): Client {
   let run: Run | null = null; // null exactly while idle or stopped
   let login = createDeferred<Login>(); // the present one, or the next
   let openedAtMs = 0;
+  const queue = createRequestQueue<Answer>({
+    ...{ alarms, clock, countMax: settings.queueMax, bytesMax: settings.outboundBytesMax },
+  });
+  const subscriptions = createSubscriptions({
+    ...{ request, onPush, isOpen: () => state === "open", alarms, settings },
+    report: handlers.report,
+  });
+  options.signal?.addEventListener("abort", () => void stop(closedByOwner));
 
   return {
     connect,
+    takeBack: connect,
     request,
-    onPush: (command, handler) => pushes.on(String(command), handler),
-    on: handlers.on,
-    heartbeat: async () => await linkFor("heartbeat").heartbeat(),
-    close: () => stop("closed"),
+    subscribe: subscriptions.add,
+    onPush: (command, handler, { signal } = {}) => untilAborted(onPush(command, handler), signal),
+    on: (event, handler, { signal } = {}) => untilAborted(handlers.on(event, handler), signal),
+    heartbeat: async ({ signal } = {}) => await linkFor("heartbeat").heartbeat(signal),
+    close: () => stop(closedByOwner),
     get state() {
       return state;
     },
@@ -111,22 +82,61 @@ export function createClient(options: ClientOptions): Client {
     },
   };
 
-  function connect(): Promise<Login> {
-    if (run !== null) return login.promise;
+  function connect(asked?: Aborting): Promise<Login> {
+    const outcome = nextLogin(asked);
+    outcome.catch(() => {}); // nobody has to wait for it: the events tell, too
+    return outcome;
+  }
+
+  async function nextLogin({ signal }: Aborting = {}): Promise<Login> {
+    options.signal?.throwIfAborted();
+    signal?.throwIfAborted();
+    const begun = run === null ? begin() : null;
+    const { promise } = login;
+    if (signal === undefined) return await promise;
+    const onAbort = () => {
+      if (begun !== null && run === begun && state === "connecting") giveUp(begun, signal.reason);
+    };
+    return await orAborted(promise, signal, onAbort);
+  }
+
+  function begin(): Run {
     expectLogin();
     const deadlineMs = clock.monotonic() + settings.connectTimeoutMs;
-    run = { isOver: false, link: null, deadlineMs, wake: () => {} };
+    const begun: Run = { isOver: false, link: null, deadlineMs, wake: () => {} };
+    run = begun;
     setState("connecting");
-    void keepConnected(run); // never rejects: attempt and judge take every error
-    return login.promise;
+    void keepConnected(begun); // never rejects: attempt and judge take every error
+    return begun;
   }
 
   async function request(command: number, body: Uint8Array, asked: RequestOptions = {}) {
-    const { timeoutMs = settings.requestTimeoutMs, metadata, signal } = asked;
-    const link = linkFor(`command ${command}`);
-    const response = await link.request(command, body, { timeoutMs, metadata, signal });
-    if (response.status !== Status.success) throw toError(response);
-    return { status: response.status, body: response.body, metadata: response.metadata };
+    const { timeoutMs = settings.requestTimeoutMs, signal } = asked;
+    const isOnTheWay = state === "connecting" || state === "reconnecting";
+    // Behind what waits already, though the connection is open: in order.
+    if (settings.queueMax > 0 && (isOnTheWay || queue.size > 0)) {
+      const send = (leftMs: number) => ask(command, body, { ...asked, timeoutMs: leftMs });
+      return await queue.add({ command, body, timeoutMs, signal }, send);
+    }
+    return await ask(command, body, { ...asked, timeoutMs });
+  }
+
+  async function ask(
+    command: number,
+    body: Uint8Array,
+    asked: RequestOptions & { readonly timeoutMs: number },
+  ): Promise<Answer> {
+    try {
+      const response = await linkFor(`command ${command}`).request(command, body, asked);
+      if (response.status !== Status.success) throw toError(response);
+      return { status: response.status, body: response.body, metadata: response.metadata };
+    } finally {
+      sendQueued(); // there is room for one more
+    }
+  }
+
+  function sendQueued(): void {
+    if (queue.size > 0 && state === "open") queue.flush(run?.link?.free ?? 0);
   }
 
   function linkFor(what: string): Link {
@@ -139,8 +149,9 @@ export function createClient(options: ClientOptions): Client {
       const { loss, error } = await attempt(current);
       if (current.isOver) return;
       if (isSessionOver(loss?.close ?? null)) session = null;
-      if (isLastLoss(loss)) {
-        void stop("duplicate");
+      const why = whyLast(loss);
+      if (why !== null) {
+        void stop({ why, close: loss?.close ?? null });
         return;
       }
       if (state === "connecting" && isFinal(error, current)) {
@@ -148,16 +159,17 @@ export function createClient(options: ClientOptions): Client {
         return;
       }
       urlIndex = (urlIndex + 1) % options.urls.length;
-      await pause(current, error);
+      await pause(current, error, loss?.close?.hints?.retryAfterMs ?? 0);
     }
   }
 
   /** Resolves when the connection is lost, or did not come to be. */
   async function attempt(current: Run): Promise<Attempt> {
     const url = options.urls[urlIndex]!; // in bounds by its remainder, and there is at least one
+    const { openTransport: open } = settings;
     let link: Link | null = null;
     try {
-      link = await openLink({ ...settings, url, alarms, open: settings.openTransport, onPush });
+      link = await openLink({ ...settings, url, alarms, open, onPush: tellPush });
       current.link = link;
       if (current.isOver) link.drop("the client was closed");
       await logInWithin(link, url);
@@ -198,6 +210,8 @@ export function createClient(options: ClientOptions): Client {
     setState("open");
     const made: Login = { sessionId, expiresAtMs, limit, online, resumed, url };
     login.resolve(made);
+    sendQueued(); // asked before anyone who hears of the login can ask
+    subscriptions.askAll();
     handlers.tell("open", made);
   }
 
@@ -205,33 +219,41 @@ export function createClient(options: ClientOptions): Client {
     // A server that accepts and then throws out shall not be asked again ever faster.
     if (clock.monotonic() - openedAtMs >= settings.backoff.maxMs) backoff.reset();
     if (current.isOver) return;
-    if (!isLastLoss(loss)) {
+    if (whyLast(loss) === null) {
       expectLogin();
       setState("reconnecting");
     }
     handlers.tell("close", loss.close);
   }
 
-  function isLastLoss(loss: Loss | null): boolean {
-    return isDuplicate(loss?.close ?? null) && settings.onDuplicate === "stop";
+  /** Null: it is worth another attempt. What the owner wants of duplicates outranks a hint. */
+  function whyLast(loss: Loss | null): "duplicate" | "told" | null {
+    const close = loss?.close ?? null;
+    if (isDuplicate(close)) return settings.onDuplicate === "stop" ? "duplicate" : null;
+    return close?.hints?.reconnect === false ? "told" : null;
   }
 
   function isFinal(error: Error, current: Run): boolean {
     if (error instanceof TokenError) return true;
-    if (error instanceof RequestFailed && !isPassing(error.status)) return true;
+    if (error instanceof RequestFailed && !isPassingStatus(error)) return true;
     return clock.monotonic() >= current.deadlineMs;
   }
 
-  function giveUp(current: Run, error: Error): void {
+  /** Also while an attempt is under way, which then comes to nothing. */
+  function giveUp(current: Run, error: unknown): void {
     current.isOver = true;
     run = null;
     backoff.reset();
     setState("idle");
     login.reject(error);
+    queue.failAll(asError(error));
+    current.link?.drop("it was given up");
+    current.wake();
   }
 
-  async function pause(current: Run, error: Error): Promise<void> {
-    const delayMs = backoff.next();
+  /** A wait that the server asks for comes first, and the jitter on top of it. */
+  async function pause(current: Run, error: Error, retryAfterMs: number): Promise<void> {
+    const delayMs = Math.min(retryAfterMs, settings.retryAfterMaxMs) + backoff.next();
     const url = options.urls[urlIndex]!; // as above
     handlers.tell("reconnecting", { url, delayMs, error });
     if (current.isOver) return; // a handler may have closed the client
@@ -244,18 +266,21 @@ export function createClient(options: ClientOptions): Client {
     });
   }
 
-  async function stop(why: ClientEvents["stopped"]["why"]): Promise<void> {
+  async function stop(told: Stop): Promise<void> {
     const stopping = run;
     if (stopping === null) return;
     stopping.isOver = true;
     run = null;
     backoff.reset();
-    if (why === "duplicate") session = null; // taking it back would push the other one out
+    // Taking it back would push the other one out: only a fresh token says that this is meant.
+    if (told.why === "duplicate") session = null;
     expectLogin(); // the present one is over
-    login.reject(new ClientStopped(`Client has stopped: ${why}`));
+    const error = new ClientStopped(told);
+    login.reject(error);
     setState("stopped");
+    queue.failAll(error);
     stopping.wake();
-    handlers.tell("stopped", { why });
+    handlers.tell("stopped", told);
     await stopping.link?.close();
   }
 
@@ -266,7 +291,11 @@ export function createClient(options: ClientOptions): Client {
     login.promise.catch(() => {}); // nobody has to wait for it
   }
 
-  function onPush(push: Push): void {
+  function onPush(command: number | "*", handler: (push: Push) => void): () => void {
+    return pushes.on(String(command), handler);
+  }
+
+  function tellPush(push: Push): void {
     pushes.tell(String(push.command), push);
     pushes.tell("*", push);
   }
@@ -281,11 +310,38 @@ export function createClient(options: ClientOptions): Client {
   }
 }
 
-/** True: the server could not do it now. Any other refusal would be the same the next time. */
-function isPassing(status: number): boolean {
-  return status === Status.internalError || status === Status.serverTimeout;
-}
-
 function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
+}
+
+const closedByOwner: Stop = { why: "closed", close: null };
+
+/** Takes a handler away when the signal says so, too. */
+function untilAborted(stop: () => void, signal: AbortSignal | undefined): () => void {
+  if (signal === undefined) return stop;
+  const end = () => {
+    signal.removeEventListener("abort", end);
+    stop();
+  };
+  if (signal.aborted) stop();
+  else signal.addEventListener("abort", end);
+  return end;
+}
+
+async function orAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal,
+  onAbort: () => void,
+): Promise<T> {
+  const aborted = createDeferred<never>();
+  const abort = () => {
+    aborted.reject(signal.reason);
+    onAbort();
+  };
+  signal.addEventListener("abort", abort);
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
 }

@@ -1,4 +1,7 @@
 /** What can go wrong for a caller of the client, each kind with its own name. */
+import { Status } from "@holdfast/protocol";
+import type { Stop } from "./client-interface.ts";
+import type { Close } from "./link.ts";
 
 /** The server answered with a status other than 0. [§6] */
 export class RequestFailed extends Error {
@@ -30,11 +33,17 @@ export class ConnectionLost extends Error {
   }
 }
 
-/** The client does not connect any more: closed by its owner, or pushed out by a newer login. */
+/** The client does not connect any more, until it is told to. */
 export class ClientStopped extends Error {
-  constructor(message: string) {
-    super(message);
+  readonly why: Stop["why"];
+  /** What the server said, if it was the server. */
+  readonly close: Close | null;
+
+  constructor({ why, close }: Stop) {
+    super(`Client has stopped: ${why}${close === null ? "" : `, ${close.name} ${close.reason}`}`);
     this.name = "ClientStopped";
+    this.why = why;
+    this.close = close;
   }
 }
 
@@ -56,4 +65,23 @@ export class HttpUpgradeError extends Error {
     this.body = answer.body;
     this.headers = answer.headers;
   }
+}
+
+/** The token could not be fetched. */
+export class TokenError extends Error {
+  constructor(cause: unknown) {
+    super("Cannot log in: no token could be fetched", { cause });
+    this.name = "TokenError";
+  }
+}
+
+/** True: it could not be done now. Any other refusal would be the same the next time. */
+export function isPassing(error: unknown): boolean {
+  if (error instanceof RequestFailed) return isPassingStatus(error) || error.code === 429;
+  return error instanceof RequestTimeout || error instanceof ConnectionLost;
+}
+
+/** The server's own fault, or an upstream that is away or slow. [§6] */
+export function isPassingStatus({ status }: RequestFailed): boolean {
+  return status === Status.internalError || status === Status.serverTimeout;
 }

@@ -3,6 +3,8 @@ export interface Handlers<Events> {
   /** Returns what takes the handler away again. */
   on<Name extends keyof Events>(name: Name, handler: (value: Events[Name]) => void): () => void;
   tell<Name extends keyof Events>(name: Name, value: Events[Name]): void;
+  /** What a handler threw. */
+  report(error: unknown): void;
 }
 
 export function createHandlers<Events>(
@@ -28,6 +30,7 @@ export function createHandlers<Events>(
         }
       }
     },
+    report,
   };
 
   function report(error: unknown): void {

@@ -4,6 +4,7 @@
  */
 import {
   CloseCode,
+  type CloseHints,
   Command,
   closeCodeNames,
   Decoder,
@@ -33,6 +34,8 @@ export interface Close {
   /** "Unknown" for a code that has no name. */
   readonly name: string;
   readonly reason: string;
+  /** What the server would have us do next; not there if it said nothing of the kind. */
+  readonly hints?: CloseHints;
 }
 
 export interface Loss {
@@ -52,7 +55,9 @@ export interface Link {
   /** Rejects with ConnectionLost, RequestTimeout, or the reason of the signal. */
   request(command: number, body: Uint8Array, options: LinkRequest): Promise<Response>;
   /** Milliseconds there and back. */
-  heartbeat(): Promise<number>;
+  heartbeat(signal?: AbortSignal): Promise<number>;
+  /** Requests that may be sent before one is refused. */
+  readonly free: number;
   /** Ends it in good order; resolves when it has ended, a second later at most. */
   close(): Promise<void>;
   drop(reason: string): void;
@@ -142,6 +147,9 @@ function createLink(transport: Transport, options: LinkOptions) {
     close,
     drop,
     lost: lost.promise,
+    get free() {
+      return options.inflightMax - pending.size;
+    },
     get loss() {
       return loss;
     },
@@ -170,10 +178,10 @@ function createLink(transport: Transport, options: LinkOptions) {
     return await response;
   }
 
-  async function heartbeat(): Promise<number> {
+  async function heartbeat(signal?: AbortSignal): Promise<number> {
     const startMs = clock.monotonic();
     const body = encodeHeartbeat(clock.now());
-    await request(Command.heartbeat, body, { timeoutMs: 2 * heartbeatIntervalMs });
+    await request(Command.heartbeat, body, { timeoutMs: 2 * heartbeatIntervalMs, signal });
     return clock.monotonic() - startMs;
   }
 
@@ -241,9 +249,9 @@ function createLink(transport: Transport, options: LinkOptions) {
 
   /** The last packet of a connection [§10]: there is nothing to wait for. */
   function onClose(push: Push): void {
-    const { code, reason } = decodeClose(push.body);
-    const name = closeCodeNames[code] ?? "Unknown";
-    finish(`the server closed it: ${name} ${reason}`, { code, name, reason });
+    const said = decodeClose(push.body);
+    const name = closeCodeNames[said.code] ?? "Unknown";
+    finish(`the server closed it: ${name} ${said.reason}`, { ...said, name });
     void close();
   }
 

@@ -10,23 +10,15 @@ import {
   type Response,
   Status,
 } from "@holdfast/protocol";
-import { RequestFailed } from "./errors.ts";
+import { RequestFailed, TokenError } from "./errors.ts";
 import type { Link } from "./link.ts";
-import type { Session } from "./options.ts";
-
-/** The token could not be fetched. */
-export class TokenError extends Error {
-  constructor(cause: unknown) {
-    super("Cannot log in: no token could be fetched", { cause });
-    this.name = "TokenError";
-  }
-}
+import type { FetchToken, Session } from "./options.ts";
 
 export interface LoginOptions {
   readonly link: Link;
   /** Null, or expired: Auth. */
   readonly session: Session | null;
-  readonly token: () => Promise<string>;
+  readonly token: FetchToken;
   readonly metadata: LoginMetadata;
   readonly timeoutMs: number;
   /** The server does not know the session any more. */
@@ -66,15 +58,16 @@ function ask(options: LoginOptions, command: number, body: Uint8Array): Promise<
 }
 
 async function fetchToken({ token, link }: LoginOptions): Promise<string> {
-  const fetched = fetch();
+  const giveUp = new AbortController();
   const lost = link.lost.then(({ error }) => {
+    giveUp.abort(error);
     throw error;
   });
-  return await Promise.race([fetched, lost]);
+  return await Promise.race([fetch(), lost]);
 
   async function fetch(): Promise<string> {
     try {
-      return await token();
+      return await token({ signal: giveUp.signal });
     } catch (error) {
       throw new TokenError(error);
     }

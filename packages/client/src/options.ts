@@ -1,7 +1,8 @@
 /** Every knob of a client, with its default. */
 import type { DecoderLimits, LoginMetadata, Version } from "@holdfast/protocol";
 import { type ClientClock, clientClock } from "./alarms.ts";
-import { type OpenTransport, openTransport } from "./transport.ts";
+import { openTransport } from "./open-transport.ts";
+import type { OpenTransport } from "./transport.ts";
 
 /** A secret, as good as a password until it expires. Never log it. */
 export interface Session {
@@ -12,13 +13,16 @@ export interface Session {
 
 export type ClientState = "idle" | "connecting" | "open" | "reconnecting" | "stopped";
 
+/** The signal ends when the token is not needed any more. */
+export type FetchToken = (context: { readonly signal: AbortSignal }) => Promise<string>;
+
 export interface ClientOptions {
   /** `tcp://`, `ws://` or `wss://`; tried in turn. */
   readonly urls: readonly string[];
   /** Which of `urls` comes first. */
   readonly firstUrl?: number; // default: a random one
   /** Fetches a one-time password. Called for each Auth, while a connection is open. */
-  readonly token: () => Promise<string>;
+  readonly token: FetchToken;
   readonly version?: Version; // default 1
   readonly platform?: number; // default 9
   /** Kept with the session. [§7.6] */
@@ -36,6 +40,12 @@ export interface ClientOptions {
   readonly backoff?: { readonly firstMs: number; readonly maxMs: number }; // default 500, 15,000
   /** "resume" takes the place back when another connection took it. */
   readonly onDuplicate?: "stop" | "resume"; // default "stop"
+  /** The longest wait that a server may ask for before the next attempt. */
+  readonly retryAfterMaxMs?: number; // default 300,000
+  /** Requests that may wait for a login that is under way; each has its own deadline. */
+  readonly queueMax?: number; // default 0: a request without a connection is refused at once
+  /** Closes the client. */
+  readonly signal?: AbortSignal;
   readonly inflightMax?: number; // default 256 unanswered requests
   readonly outboundBytesMax?: number; // default 8 MiB
   /** What a received body may inflate to. */
@@ -60,6 +70,8 @@ export interface Settings {
   readonly connectTimeoutMs: number;
   readonly backoff: { readonly firstMs: number; readonly maxMs: number };
   readonly onDuplicate: "stop" | "resume";
+  readonly retryAfterMaxMs: number;
+  readonly queueMax: number;
   readonly inflightMax: number;
   readonly outboundBytesMax: number;
   readonly limits: DecoderLimits;
@@ -84,6 +96,8 @@ export function readOptions(options: ClientOptions): Settings {
     connectTimeoutMs: options.connectTimeoutMs ?? 30_000,
     backoff: options.backoff ?? { firstMs: 500, maxMs: 15_000 },
     onDuplicate: options.onDuplicate ?? "stop",
+    retryAfterMaxMs: options.retryAfterMaxMs ?? 300_000,
+    queueMax: options.queueMax ?? 0,
     inflightMax: options.inflightMax ?? 256,
     outboundBytesMax: options.outboundBytesMax ?? 8 * 1024 * 1024,
     limits: {

@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import { createServer, type Server, type Socket } from "node:net";
 import {
+  type CloseHints,
   Command,
   Decoder,
   decodeMessage,
@@ -41,7 +42,7 @@ export interface Visit {
   /** As they are on TCP, in one message on WebSocket. */
   sendBytes(bytes: Uint8Array): void;
   /** The Close push, and the end behind it. */
-  close(code: number, reason: string): void;
+  close(code: number, reason: string, hints?: CloseHints): void;
   ping(): void;
   end(): void;
   drop(): void;
@@ -188,8 +189,8 @@ function createVisit(handshake: Handshake, line: Line): Visit {
     request: (command, id, body) => send(encodeRequest(version, command, id, 0, body)),
     sendBytes: send,
     push: (command, body) => send(encodePush(version, command, body)),
-    close(code, reason) {
-      send(encodePush(version, Command.close, encodeClose(code, reason)));
+    close(code, reason, hints) {
+      send(encodePush(version, Command.close, encodeClose(code, reason, hints)));
       socket.end();
     },
     ping: () => sendFrame(line, Opcode.ping, Uint8Array.of(1)),

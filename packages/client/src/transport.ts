@@ -37,19 +37,3 @@ export interface TransportOptions {
 
 /** Resolves once packets may be sent. If it rejects, no event was and none will be called. */
 export type OpenTransport = (options: TransportOptions) => Promise<Transport>;
-
-/** Imports what it needs when it is needed: a browser never meets a module of Node. */
-export const openTransport: OpenTransport = async (options) => {
-  switch (options.url.protocol) {
-    case "tcp:":
-      return (await import("./transport-tcp.ts")).openTcpTransport(options);
-    case "ws:":
-    case "wss:":
-      if (typeof WebSocket !== "undefined") {
-        return (await import("./transport-ws.ts")).openWsTransport(options);
-      }
-      return (await import("./transport-ws-socket.ts")).openWsSocketTransport(options);
-    default:
-      throw new Error(`Cannot open ${options.url}: tcp, ws and wss are known`);
-  }
-};
