@@ -13,7 +13,7 @@ const PORT_MIN = 12_000;
 const PORT_COUNT = 10_000;
 const TRIES_MAX = 100;
 
-/** Asked for several at once, the same one must not be found twice before somebody listens on it. */
+/** Asked for several at once, one must not be found twice before somebody listens on it. */
 const given = new Set<number>();
 
 /**
