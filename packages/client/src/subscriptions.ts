@@ -1,7 +1,7 @@
 /**
  * What an application wants to hear of for as long as it likes: a request that makes an upstream
- * push, and the pushes. What was joined ends with its connection, so the request is sent again after
- * every login, of a resumed session too.
+ * push, and the pushes. What was joined ends with its connection, so the request is sent again
+ * after every login, of a resumed session too.
  */
 import type { Push } from "@holdfast/protocol";
 import type { Alarms } from "./alarms.ts";
