@@ -90,32 +90,39 @@ describe("POST /drain", () => {
 
   test("all nodes drain one after the other", async () => {
     cluster = await startTestCluster({ ...slowly, EDGE_DRAIN_DELAY_MS: "500" });
-    const ended: { index: number; atMs: number }[] = [];
-    for (const [index, { child }] of cluster.edges.entries()) {
-      void child.exited.then(() => ended.push({ index, atMs: performance.now() }));
-    }
-    let drainingAtOnce = 0;
+    // Of each node: when it was first seen unready, and when its client was told to go.
+    const begunMs = new Map<number, number>();
+    const toldMs = new Map<number, number>();
+    await Promise.all(
+      cluster.edges.map(async ({ description }, index) => {
+        const { wire } = await present(description.tcp, await cluster.issue(`client-${index}`));
+        void wire.waitClosed(40_000).then(({ closePush }) => {
+          if (closePush?.code === 2) toldMs.set(index, performance.now());
+        });
+      }),
+    );
 
     const answer = await fetch(`${edgeAt(0).admin}/drain?nodes=all`, { method: "POST" });
     expect(answer.status).toBe(202);
     await until(
-      "all nodes to end",
+      "all clients to be told",
       async () => {
-        const states = await Promise.all(
-          cluster.edges.map(({ description }) =>
-            readiness(description.admin).then(
-              ({ status }) => status === 503,
-              () => false,
-            ),
-          ),
+        await Promise.all(
+          cluster.edges.map(async ({ description }, index) => {
+            const state = await readiness(description.admin).catch(() => null);
+            if (state?.status === 503 && !begunMs.has(index)) begunMs.set(index, performance.now());
+          }),
         );
-        drainingAtOnce = Math.max(drainingAtOnce, states.filter(Boolean).length);
-        return ended.length === 3;
+        return toldMs.size === 3;
       },
       30_000,
     );
 
-    expect(drainingAtOnce).toBe(1);
+    const order = [...begunMs.keys()].sort((a, b) => begunMs.get(a)! - begunMs.get(b)!);
+    expect(order).toHaveLength(3);
+    for (const [place, index] of order.slice(1).entries()) {
+      expect(toldMs.get(order[place]!)!).toBeLessThan(begunMs.get(index)!);
+    }
     expect(await Promise.all(cluster.edges.map(({ child }) => child.exited))).toEqual([0, 0, 0]);
   }, 60_000);
 
