@@ -1,27 +1,11 @@
 /**
- * Bodies of the control commands, and of errors, to plain values and back. This file alone knows
- * the protobuf library; what the messages mean is [§7] and [§6]. Every decoder throws
+ * Bodies of the control commands, and of errors, to plain values and back: what the messages mean,
+ * [§7] and [§6]. How they are written is in control-messages.ts. Every decoder throws
  * ControlBodyError. Heartbeats are written in heartbeat.ts, by hand.
  */
 
-import {
-  create,
-  type DescMessage,
-  fromBinary,
-  type MessageShape,
-  toBinary,
-} from "@bufbuild/protobuf";
+import { type ControlMessages, readMessage, writeMessage } from "#control-messages";
 import type { CloseHints } from "./close.ts";
-import {
-  AuthRequestSchema,
-  AuthResponseSchema,
-  type Close_Code,
-  CloseSchema,
-  ErrorSchema,
-  HeartbeatSchema,
-  ReconnectRequestSchema,
-  ReconnectResponseSchema,
-} from "./gen/control_pb.ts";
 
 /** A control body that is not what it should be: no unpack error, but status 3, code 400. [D13] */
 export class ControlBodyError extends Error {
@@ -83,14 +67,12 @@ const utf8 = new TextEncoder();
 
 /** Throws if `retryAfterMs` is no 32 bit unsigned integer. */
 export function encodeClose(code: number, reason: string, hints: CloseHints = {}): Uint8Array {
-  // Open enum: the library takes any number, only its type lists the known ones.
-  const close = create(CloseSchema, { code: code as Close_Code, reason, ...hints });
-  return toBinary(CloseSchema, close);
+  return writeMessage("Close", { code, reason, ...hints });
 }
 
 /** An empty body is HeartbeatTimeout without a reason. [§7.1] */
 export function decodeClose(bytes: Uint8Array): CloseBody {
-  const { code, reason, retryAfterMs, reconnect } = read(CloseSchema, bytes);
+  const { code, reason, retryAfterMs, reconnect } = read("Close", bytes);
   if (retryAfterMs === undefined && reconnect === undefined) return { code, reason };
   const hints = {
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
@@ -101,44 +83,44 @@ export function decodeClose(bytes: Uint8Array): CloseBody {
 
 /** Of our own heartbeats only: those of a peer may be any bytes, and are echoed unread. */
 export function decodeHeartbeat(bytes: Uint8Array): HeartbeatBody {
-  const { timestamp, heartbeatId } = read(HeartbeatSchema, bytes);
+  const { timestamp, heartbeatId } = read("Heartbeat", bytes);
   return { timestampMs: toSafeNumber("timestamp", timestamp), id: heartbeatId ?? null };
 }
 
 export function encodeAuthRequest(body: AuthRequestBody): Uint8Array {
-  return toBinary(AuthRequestSchema, create(AuthRequestSchema, body));
+  return writeMessage("AuthRequest", body);
 }
 
 /** The token may be empty: whether that will do is up to the caller. [§7.3] */
 export function decodeAuthRequest(bytes: Uint8Array): AuthRequestBody {
-  const { token, metadata } = read(AuthRequestSchema, bytes);
+  const { token, metadata } = read("AuthRequest", bytes);
   return { token, metadata: checkLoginMetadata(metadata) };
 }
 
 export function encodeAuthResponse(body: AuthResponseBody): Uint8Array {
-  return toBinary(AuthResponseSchema, create(AuthResponseSchema, toLoginFields(body)));
+  return writeMessage("AuthResponse", toLoginFields(body));
 }
 
 export function decodeAuthResponse(bytes: Uint8Array): AuthResponseBody {
-  return fromLoginFields(read(AuthResponseSchema, bytes));
+  return fromLoginFields(read("AuthResponse", bytes));
 }
 
 export function encodeReconnectRequest(body: ReconnectRequestBody): Uint8Array {
-  return toBinary(ReconnectRequestSchema, create(ReconnectRequestSchema, body));
+  return writeMessage("ReconnectRequest", body);
 }
 
 /** The session id may be empty: whether that will do is up to the caller. [§7.4] */
 export function decodeReconnectRequest(bytes: Uint8Array): ReconnectRequestBody {
-  const { sessionId, metadata } = read(ReconnectRequestSchema, bytes);
+  const { sessionId, metadata } = read("ReconnectRequest", bytes);
   return { sessionId, metadata: checkLoginMetadata(metadata) };
 }
 
 export function encodeReconnectResponse(body: ReconnectResponseBody): Uint8Array {
-  return toBinary(ReconnectResponseSchema, create(ReconnectResponseSchema, toLoginFields(body)));
+  return writeMessage("ReconnectResponse", toLoginFields(body));
 }
 
 export function decodeReconnectResponse(bytes: Uint8Array): ReconnectResponseBody {
-  return fromLoginFields(read(ReconnectResponseSchema, bytes));
+  return fromLoginFields(read("ReconnectResponse", bytes));
 }
 
 /** Throws RangeError if the code is not a whole number that is safe to count with. */
@@ -146,21 +128,23 @@ export function encodeErrorBody(code: number, message: string): Uint8Array {
   if (!Number.isSafeInteger(code) || code < 0) {
     throw new RangeError(`Cannot encode error code ${code}: it is no safe unsigned integer`);
   }
-  return toBinary(ErrorSchema, create(ErrorSchema, { code: BigInt(code), msg: message }));
+  return writeMessage("Error", { code: BigInt(code), msg: message });
 }
 
 /** An empty body is code 0 and no text. [§6] */
 export function decodeErrorBody(bytes: Uint8Array): ErrorBody {
-  const { code, msg } = read(ErrorSchema, bytes);
+  const { code, msg } = read("Error", bytes);
   return { code: Number(code), message: msg };
 }
 
-function read<Schema extends DescMessage>(schema: Schema, bytes: Uint8Array): MessageShape<Schema> {
+function read<Name extends keyof ControlMessages>(
+  name: Name,
+  bytes: Uint8Array,
+): ControlMessages[Name] {
   try {
-    // What we do not know is not passed on either, so it need not be kept.
-    return fromBinary(schema, bytes, { readUnknownFields: false });
+    return readMessage(name, bytes);
   } catch (cause) {
-    throw new ControlBodyError(`Cannot read ${schema.name} of ${bytes.length} bytes`, { cause });
+    throw new ControlBodyError(`Cannot read ${name} of ${bytes.length} bytes`, { cause });
   }
 }
 

@@ -3,7 +3,7 @@
  * ones from their parts, with no object in between: they are what a busy connection calls.
  */
 
-import { gzipBody } from "./gzip.ts";
+import { gzipBody } from "#gzip";
 import {
   bodyBytesMax,
   gzipFlag,

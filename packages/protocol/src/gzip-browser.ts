@@ -1,6 +1,6 @@
 /**
  * Bodies in gzip, RFC 1952, where there is no zlib: it takes the place of gzip.ts when a bundler
- * builds for browsers, by the field `browser` of package.json. Same promises, same refusals. A
+ * builds for browsers, by `imports` of package.json. Same promises, same refusals. A
  * browser's requests are small: they are not compressed here, only wrapped. [§5.6]
  */
 

@@ -1,5 +1,6 @@
 /** The wire: bytes to packets and back. No socket, no clock, no I/O. */
 
+export { compressBody, decompressBody } from "#gzip";
 export {
   CloseCode,
   type CloseCodeName,
@@ -44,7 +45,6 @@ export {
   encodeResponse,
 } from "./encode.ts";
 export { type GatewayError, type GatewayErrorName, gatewayErrors } from "./error.ts";
-export { compressBody, decompressBody } from "./gzip.ts";
 export {
   decodeQueryHandshake,
   decodeTcpHandshake,

@@ -3,7 +3,7 @@
  * limits, then all the rest. Who collects the bytes, and how, is the caller's business.
  */
 
-import { decompressBody } from "./gzip.ts";
+import { decompressBody } from "#gzip";
 import {
   gzipFlag,
   headerSize,
