@@ -1,6 +1,6 @@
 /**
  * Chooses what carries the bytes, and imports it when it is needed. In a build for browsers
- * open-transport-browser.ts takes its place, by the field `browser` of package.json.
+ * open-transport-browser.ts takes its place, by `imports` of package.json.
  */
 import type { OpenTransport } from "./transport.ts";
 

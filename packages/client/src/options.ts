@@ -1,7 +1,7 @@
 /** Every knob of a client, with its default. */
 import type { DecoderLimits, LoginMetadata, Version } from "@holdfast/protocol";
+import { openTransport } from "#open-transport";
 import { type ClientClock, clientClock } from "./alarms.ts";
-import { openTransport } from "./open-transport.ts";
 import type { OpenTransport } from "./transport.ts";
 
 /** A secret, as good as a password until it expires. Never log it. */
