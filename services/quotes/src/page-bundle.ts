@@ -18,8 +18,6 @@ export async function buildPage(): Promise<PageBundle> {
   const built = await Bun.build({
     entrypoints: [entry],
     target: "browser",
-    external: ["node:*"], // the client asks for these only where it opens TCP, in a chunk apart
-    splitting: true,
     minify: true,
     naming: { chunk: "[name]-[hash].[ext]", asset: "[name]-[hash].[ext]" },
     throw: false,
