@@ -290,12 +290,17 @@ function createTransports(
 
 /** The cheapest place to refuse: before there is a connection. */
 function gate(node: EdgeNode, transport: "tcp" | "ws", isRedisUp: () => boolean): Refusal | null {
-  if (node.hub.sockets >= node.config.connectionsMax) return "limit";
-  if (node.hub.unauthenticated >= node.config.unauthenticatedMax) return "unauthenticated";
+  const { hub, config } = node;
+  if (hub.sockets >= config.connectionsMax) return later(node, "limit");
+  if (hub.unauthenticated >= config.unauthenticatedMax) return later(node, "unauthenticated");
   // No login can be served: a refused upgrade is the one refusal after which every client keeps
   // its session. TCP has no such word, and gets 7 / 503 on its login.
-  if (transport === "ws" && !isRedisUp()) return "unavailable";
+  if (transport === "ws" && !isRedisUp()) return later(node, "unavailable");
   return null;
+}
+
+function later(node: EdgeNode, reason: Refusal["reason"]): Refusal {
+  return { reason, status: 503, retryAfterSeconds: node.config.retryAfterSeconds };
 }
 
 function createEvents(node: EdgeNode): ConnectionEvents<Peer> {

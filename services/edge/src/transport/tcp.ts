@@ -64,6 +64,10 @@ class TcpConnection<P> implements Connection {
     return this.outbox.pendingBytes;
   }
 
+  get remoteAddress(): string {
+    return this.socket.remoteAddress ?? "";
+  }
+
   send(packet: Uint8Array): boolean {
     if (this.isEnding || this.isClosed) return true; // nothing follows a Close [I4]
     if (!this.outbox.add(packet)) {
@@ -190,10 +194,10 @@ export function createTcpTransport<P>(options: TcpOptions<P>): Transport {
   }
 
   function opened(socket: TcpSocket<P>): void {
-    const refusal = options.gate("tcp");
+    const refusal = options.gate("tcp", socket);
     if (refusal !== null) {
       // The cheapest place, and nothing is said: the peer's version is not known yet.
-      options.faults.refused("tcp", refusal);
+      options.faults.refused("tcp", refusal.reason);
       socket.end();
       return;
     }

@@ -19,6 +19,8 @@ export interface Connection {
   readonly transport: "tcp" | "ws";
   /** The User-Agent of a WebSocket upgrade, cut to 64 characters; empty on TCP. */
   readonly userAgent: string;
+  /** Of the client, as far as it is known; empty once the socket is gone. */
+  readonly remoteAddress: string;
   /** Bytes sent by us that the kernel has not taken yet. */
   readonly pendingBytes: number;
   /** The kernel took less than it was given: `drained` will be told when it has taken all. */
@@ -60,9 +62,20 @@ export interface ConnectionEvents<P> {
   closed(peer: P, byPeer: boolean): void;
 }
 
-/** Asked before a connection is made. Null: come in. Otherwise why not. */
-export type Refusal = "limit" | "draining" | "unauthenticated" | "unavailable";
-export type Gate = (transport: "tcp" | "ws") => Refusal | null;
+/** Why somebody is not let in, and how an upgrade is answered then; TCP has no such word. */
+export interface Refusal {
+  readonly reason: "limit" | "draining" | "unauthenticated" | "unavailable";
+  readonly status: 429 | 503;
+  readonly retryAfterSeconds: number;
+}
+
+/** Who is at the gate. Looked at only where an address matters, since it has to be asked for. */
+export interface Origin {
+  readonly remoteAddress: string;
+}
+
+/** Asked before a connection is made, once for each. Null: come in. */
+export type Gate = (transport: "tcp" | "ws", origin: Origin) => Refusal | null;
 
 export interface Transport {
   readonly name: "tcp" | "ws";
@@ -95,7 +108,7 @@ export function isNodeFull(budget: OutboundBudget): boolean {
 
 /** Reported by a transport; the edge counts them. */
 export interface TransportFaults {
-  refused(transport: "tcp" | "ws", reason: Refusal | "handshake"): void;
+  refused(transport: "tcp" | "ws", reason: Refusal["reason"] | "handshake"): void;
   written(transport: "tcp" | "ws", bytes: number): void;
   failed(transport: "tcp" | "ws", error: unknown): void;
 }

@@ -13,6 +13,7 @@ import {
   type Gate,
   isNodeFull,
   type OutboundBudget,
+  type Refusal,
   type Transport,
   type TransportFaults,
 } from "./transport.ts";
@@ -79,6 +80,10 @@ class WsConnection<P> implements Connection {
 
   get pendingBytes(): number {
     return this.queuedBytes + this.heldBytes;
+  }
+
+  get remoteAddress(): string {
+    return this.socket.remoteAddress;
   }
 
   get isBlocked(): boolean {
@@ -237,6 +242,8 @@ export function createWsTransport<P>(options: WsOptions<P>): Transport {
   const shared: Shared<P> = { options, flushLater, lingering: new Set(), departingUntilMs: 0 };
   const open = new Set<WsConnection<P>>();
   let servers: Server<{ upgrade: Upgrade | null; connection: WsConnection<P> | null }>[] = [];
+  const { retryAfterSeconds } = options;
+  const draining: Refusal = { reason: "draining", status: 503, retryAfterSeconds };
   let isSuspended = false;
   let port = 0;
 
@@ -304,11 +311,13 @@ export function createWsTransport<P>(options: WsOptions<P>): Transport {
     const url = URL.parse(request.url);
     if (url === null) return misled("bad request");
     if (!options.paths.includes(url.pathname)) return answer(404, "not found");
-    const refusal = isSuspended ? "draining" : options.gate("ws");
+    const origin = { remoteAddress: server.requestIP(request)?.address ?? "" };
+    const refusal = isSuspended ? draining : options.gate("ws", origin);
     if (refusal !== null) {
-      options.faults.refused("ws", refusal);
-      const headers = { "Retry-After": String(options.retryAfterSeconds) };
-      return answer(503, "service unavailable", headers);
+      options.faults.refused("ws", refusal.reason);
+      const headers = { "Retry-After": String(refusal.retryAfterSeconds) };
+      const text = refusal.status === 429 ? "too many requests" : "service unavailable";
+      return answer(refusal.status, text, headers);
     }
     let handshake: Handshake;
     try {
