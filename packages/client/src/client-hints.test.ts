@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { CloseCode, Command, decodeAuthRequest } from "@holdfast/protocol";
-import { clearStage, once, open, startServer } from "./client-stage.ts";
+import { CloseCode, Command, decodeAuthRequest, decodeReconnectRequest } from "@holdfast/protocol";
+import { clearStage, once, open, startClient, startServer } from "./client-stage.ts";
+import { HttpUpgradeError, retryAfterOf } from "./errors.ts";
 import { ClientStopped } from "./index.ts";
 import { createManualClock } from "./manual-clock.ts";
 
@@ -118,5 +119,54 @@ describe("hints of a Close", () => {
     next.close(CloseCode.serverError, "memory limit", { retryAfterMs: 20 });
 
     expect((await told).delayMs).toBeWithin(20, 22);
+  });
+});
+
+describe("hints of a refusal", () => {
+  const passing = { firstMs: 1, maxMs: 1 };
+
+  test.each([
+    { status: 7, code: 503, text: "service unavailable", retryAfterMs: 30 },
+    { status: 3, code: 429, text: "request rate limit", retryAfterMs: 30 },
+  ])("a login refused with $code waits as told, and keeps its session", async (refusal) => {
+    const server = await startServer();
+    const { client, visit } = await open(server, { backoff: passing });
+    visit.end();
+    const next = await server.nextVisit();
+    const request = await next.nextRequest();
+    const told = once(client, "reconnecting");
+
+    next.fail(request, refusal);
+    const { delayMs } = await told;
+    const third = await server.nextVisit();
+
+    expect(delayMs).toBeWithin(30, 32);
+    expect(decodeReconnectRequest((await third.nextRequest()).body).sessionId).toBe("s1");
+  });
+
+  test("the first login may be refused for a while, and still succeeds", async () => {
+    const server = await startServer();
+    const client = startClient([server.url], { backoff: passing });
+    const login = client.connect();
+    const visit = await server.nextVisit();
+    const refusal = { status: 3, code: 429, text: "request rate limit", retryAfterMs: 1 };
+    visit.fail(await visit.nextRequest(), refusal);
+
+    const next = await server.nextVisit();
+    next.accept(await next.nextRequest(), "s1");
+
+    expect(await login).toMatchObject({ sessionId: "s1" });
+  });
+});
+
+describe("retryAfterOf", () => {
+  test("a refused upgrade says it in whole seconds, anything else says nothing", () => {
+    const upgrade = (seconds: string) =>
+      new HttpUpgradeError({ status: 503, body: "", headers: { "retry-after": seconds } });
+
+    expect(retryAfterOf(upgrade("3"))).toBe(3000);
+    expect(retryAfterOf(upgrade("Wed, 21 Oct 2026 07:28:00 GMT"))).toBe(0);
+    expect(retryAfterOf(upgrade("-1"))).toBe(0);
+    expect(retryAfterOf(new Error("lost"))).toBe(0);
   });
 });

@@ -18,8 +18,9 @@ import { createDeferred } from "./deferred.ts";
 import {
   ClientStopped,
   ConnectionLost,
-  isPassingStatus,
+  isPassing,
   RequestFailed,
+  retryAfterOf,
   TokenError,
 } from "./errors.ts";
 import { createHandlers } from "./handlers.ts";
@@ -159,7 +160,7 @@ export function createClient(options: ClientOptions): Client {
         return;
       }
       urlIndex = (urlIndex + 1) % options.urls.length;
-      await pause(current, error, loss?.close?.hints?.retryAfterMs ?? 0);
+      await pause(current, error, loss?.close?.hints?.retryAfterMs ?? retryAfterOf(error));
     }
   }
 
@@ -235,7 +236,7 @@ export function createClient(options: ClientOptions): Client {
 
   function isFinal(error: Error, current: Run): boolean {
     if (error instanceof TokenError) return true;
-    if (error instanceof RequestFailed && !isPassingStatus(error)) return true;
+    if (error instanceof RequestFailed && !isPassing(error)) return true;
     return clock.monotonic() >= current.deadlineMs;
   }
 

@@ -8,12 +8,20 @@ export class RequestFailed extends Error {
   readonly status: number;
   /** The server's own number, such as 404; 0 if it gave none. */
   readonly code: number;
+  /** The server's word on when another attempt is worth it; null if it gave none. */
+  readonly retryAfterMs: number | null;
 
-  constructor(failure: { readonly status: number; readonly code: number; readonly text: string }) {
+  constructor(failure: {
+    readonly status: number;
+    readonly code: number;
+    readonly text: string;
+    readonly retryAfterMs?: number | undefined;
+  }) {
     super(failure.text === "" ? `Request failed with status ${failure.status}` : failure.text);
     this.name = "RequestFailed";
     this.status = failure.status;
     this.code = failure.code;
+    this.retryAfterMs = failure.retryAfterMs ?? null;
   }
 }
 
@@ -79,6 +87,14 @@ export class TokenError extends Error {
 export function isPassing(error: unknown): boolean {
   if (error instanceof RequestFailed) return isPassingStatus(error) || error.code === 429;
   return error instanceof RequestTimeout || error instanceof ConnectionLost;
+}
+
+/** What the server said of when to come back, in an answer or in the refusal of an upgrade. */
+export function retryAfterOf(error: Error): number {
+  if (error instanceof RequestFailed) return error.retryAfterMs ?? 0;
+  if (!(error instanceof HttpUpgradeError)) return 0;
+  const seconds = error.headers["retry-after"] ?? "";
+  return /^\d{1,6}$/.test(seconds) ? Number(seconds) * 1000 : 0;
 }
 
 /** The server's own fault, or an upstream that is away or slow. [§6] */

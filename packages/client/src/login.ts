@@ -10,7 +10,7 @@ import {
   type Response,
   Status,
 } from "@holdfast/protocol";
-import { RequestFailed, TokenError } from "./errors.ts";
+import { isPassing, RequestFailed, TokenError } from "./errors.ts";
 import type { Link } from "./link.ts";
 import type { FetchToken, Session } from "./options.ts";
 
@@ -35,9 +35,10 @@ export async function logIn(options: LoginOptions): Promise<void> {
     const body = encodeReconnectRequest({ sessionId, metadata });
     const response = await ask(options, Command.reconnect, body);
     if (response.status === Status.success) return;
-    const isForgotten =
-      response.status === Status.unauthenticated || response.status === Status.badRequest;
-    if (!isForgotten) throw toError(response);
+    const refused = toError(response);
+    const { status } = response;
+    const isForgotten = status === Status.unauthenticated || status === Status.badRequest;
+    if (!isForgotten || isPassing(refused)) throw refused;
     options.onForgotten();
   }
   // The server lets us try again on the same connection. [D30]
@@ -78,8 +79,8 @@ async function fetchToken({ token, link }: LoginOptions): Promise<string> {
 export function toError(response: Response): RequestFailed {
   const { status } = response;
   try {
-    const { code, message } = decodeErrorBody(response.body);
-    return new RequestFailed({ status, code, text: message });
+    const { code, message, retryAfterMs } = decodeErrorBody(response.body);
+    return new RequestFailed({ status, code, text: message, retryAfterMs });
   } catch {
     return new RequestFailed({ status, code: 0, text: "" });
   }

@@ -34,7 +34,10 @@ export interface Visit {
   nextRequest(): Promise<Request>;
   nextPacket(): Promise<Packet>;
   answer(request: Request, status: number, body: Uint8Array): void;
-  fail(request: Request, failure: { status: number; code: number; text: string }): void;
+  fail(
+    request: Request,
+    failure: { status: number; code: number; text: string; retryAfterMs?: number },
+  ): void;
   /** Answers an Auth or Reconnect with a session that lasts an hour. */
   accept(request: Request, sessionId: string): void;
   request(command: number, requestId: number, body: Uint8Array): void;
@@ -184,7 +187,8 @@ function createVisit(handshake: Handshake, line: Line): Visit {
     nextRequest,
     nextPacket,
     answer,
-    fail: (request, { status, code, text }) => answer(request, status, encodeErrorBody(code, text)),
+    fail: (request, { status, code, text, retryAfterMs }) =>
+      answer(request, status, encodeErrorBody(code, text, retryAfterMs)),
     accept,
     request: (command, id, body) => send(encodeRequest(version, command, id, 0, body)),
     sendBytes: send,

@@ -53,7 +53,8 @@ describe("closePacket", () => {
 });
 
 describe("hints of a Close", () => {
-  const { serverShutdown, displaced, takenOver, heartbeatTimeout, storeUnavailable } = endings;
+  const { serverShutdown, displaced, takenOver, heartbeatTimeout, storeUnavailable, memoryLimit } =
+    endings;
 
   test("close packet with hints is the one without, and two fields behind it", () => {
     const plain = toHex(closePacket(1, displaced));
@@ -83,7 +84,9 @@ describe("hints of a Close", () => {
     expect(decodeClose(fromHex("0802120172b00601"))).toStrictEqual({ code: 2, reason: "r" });
   });
 
-  test("hints of a shutdown are spread over two seconds", () => {
+  test("hints of a shutdown are spread over two seconds, those of a storm over four", () => {
+    expect(hintsOf(storeUnavailable, () => 0.5)).toEqual({ retryAfterMs: 2000 });
+    expect(hintsOf(storeUnavailable, () => 0.999_999)).toEqual({ retryAfterMs: 4000 });
     expect(hintsOf(serverShutdown, () => 0)).toEqual({ retryAfterMs: 0 });
     expect(hintsOf(serverShutdown, () => 0.5)).toEqual({ retryAfterMs: 1000 });
     expect(hintsOf(serverShutdown, () => 0.999_999)).toEqual({ retryAfterMs: 2000 });
@@ -91,7 +94,7 @@ describe("hints of a Close", () => {
 
   test("hints say stay away after a newer login, and when to come back after an outage", () => {
     expect(hintsOf(displaced, Math.random)).toEqual({ reconnect: false });
-    expect(hintsOf(storeUnavailable, Math.random)).toEqual({ retryAfterMs: 2000 });
+    expect(hintsOf(memoryLimit, Math.random)).toEqual({ retryAfterMs: 2000 });
     expect(hintsOf(takenOver, Math.random)).toBeUndefined();
     expect(hintsOf(heartbeatTimeout, Math.random)).toBeUndefined();
   });

@@ -50,8 +50,10 @@ export interface Ending {
 
 /** The same again would end the same way, or in a war between two clients of an account. */
 const stayAway: CloseHints = { reconnect: false };
-/** A store is back within seconds as a rule, and memory is given back; until then: less to do. */
+/** Memory is given back within seconds as a rule; until then: less to do. */
 const waitAWhile: CloseHints = { retryAfterMs: 2_000 };
+/** Whoever is turned away in a storm shall not come back together. */
+const crowdSpreadMs = 4_000;
 /** Of clients that come back by themselves: as long as existing ones wait, and not all at once. */
 const shutdownSpreadMs = 2_000;
 
@@ -65,7 +67,10 @@ export const endings = {
   slowConsumer: server(CloseCode.serverError, "slow consumer"),
   // The node's own fault, or its limits.
   serverError: server(CloseCode.serverError, "internal error"),
-  storeUnavailable: server(CloseCode.serverError, "service unavailable", waitAWhile),
+  storeUnavailable: {
+    ...server(CloseCode.serverError, "service unavailable"),
+    retrySpreadMs: crowdSpreadMs,
+  },
   memoryLimit: server(CloseCode.serverError, "memory limit", waitAWhile),
   serverShutdown: {
     ...server(CloseCode.serverShutdown, "server shutdown"),
@@ -86,6 +91,10 @@ export const endings = {
   authTimeout: server(CloseCode.authError, "auth timeout"),
   authRefused: server(CloseCode.authError, "auth refused"),
   unauthenticatedRequests: server(CloseCode.authError, "too many requests before auth"),
+  loginLimited: {
+    ...server(CloseCode.authError, "login rate limit"),
+    retrySpreadMs: crowdSpreadMs,
+  },
   sessionRefused: server(CloseCode.sessionExpired, "session expired"),
   sessionEnded: server(CloseCode.sessionExpired, "session ended", stayAway),
   // Its client has a newer connection already: there is nothing to tell it.

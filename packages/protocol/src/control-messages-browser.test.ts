@@ -37,7 +37,10 @@ const messages: {
   AuthResponse: loginAnswer,
   ReconnectRequest: fc.record({ sessionId: text, metadata }),
   ReconnectResponse: loginAnswer,
-  Error: fc.record({ code: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), msg: text }),
+  Error: fc.record(
+    { code: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), msg: text, retryAfterMs: uint32 },
+    { requiredKeys: ["code", "msg"] },
+  ),
 };
 
 // Its keys are the names of the messages.

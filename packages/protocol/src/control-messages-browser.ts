@@ -47,6 +47,7 @@ const messages: Readonly<Record<keyof ControlMessages, readonly Field[]>> = {
   Error: [
     { number: 1, name: "code", kind: "uint64" },
     { number: 2, name: "msg", kind: "string" },
+    { number: 100, name: "retryAfterMs", kind: "uint32", isOptional: true },
   ],
 };
 

@@ -36,7 +36,11 @@ export interface ControlMessages {
   readonly AuthResponse: LoginAnswer;
   readonly ReconnectRequest: { readonly sessionId: string; readonly metadata: Texts };
   readonly ReconnectResponse: LoginAnswer;
-  readonly Error: { readonly code: bigint; readonly msg: string };
+  readonly Error: {
+    readonly code: bigint;
+    readonly msg: string;
+    readonly retryAfterMs?: number;
+  };
 }
 
 const schemas: Readonly<Record<keyof ControlMessages, DescMessage>> = {

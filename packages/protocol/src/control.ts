@@ -57,6 +57,8 @@ export interface ErrorBody {
   /** A code above 2^53 - 1 comes as the nearest number there is. */
   readonly code: number;
   readonly message: string;
+  /** Our extension, as in CloseHints. Not there if the server said nothing of the kind. */
+  readonly retryAfterMs?: number;
 }
 
 /** Bounds of the metadata of a login; the bytes are those of its keys and values. [§7.6] */
@@ -123,18 +125,23 @@ export function decodeReconnectResponse(bytes: Uint8Array): ReconnectResponseBod
   return fromLoginFields(read("ReconnectResponse", bytes));
 }
 
-/** Throws RangeError if the code is not a whole number that is safe to count with. */
-export function encodeErrorBody(code: number, message: string): Uint8Array {
+/**
+ * Throws RangeError if the code is not a whole number that is safe to count with, and an Error if
+ * `retryAfterMs` is no 32 bit unsigned integer.
+ */
+export function encodeErrorBody(code: number, message: string, retryAfterMs?: number): Uint8Array {
   if (!Number.isSafeInteger(code) || code < 0) {
     throw new RangeError(`Cannot encode error code ${code}: it is no safe unsigned integer`);
   }
-  return writeMessage("Error", { code: BigInt(code), msg: message });
+  const hint = retryAfterMs === undefined ? {} : { retryAfterMs };
+  return writeMessage("Error", { code: BigInt(code), msg: message, ...hint });
 }
 
 /** An empty body is code 0 and no text. [§6] */
 export function decodeErrorBody(bytes: Uint8Array): ErrorBody {
-  const { code, msg } = read("Error", bytes);
-  return { code: Number(code), message: msg };
+  const { code, msg, retryAfterMs } = read("Error", bytes);
+  const hint = retryAfterMs === undefined ? {} : { retryAfterMs };
+  return { code: Number(code), message: msg, ...hint };
 }
 
 function read<Name extends keyof ControlMessages>(

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { decodeErrorBody } from "./control.ts";
-import { gatewayErrors } from "./error.ts";
+import { gatewayErrors, withRetryAfter } from "./error.ts";
 
 describe("gatewayErrors", () => {
   test("errors have the status, code and text of the wire document", () => {
@@ -30,7 +30,17 @@ describe("gatewayErrors", () => {
 
   test("errors have a body that says the same", () => {
     for (const { code, message, body } of Object.values(gatewayErrors)) {
-      expect(decodeErrorBody(body)).toEqual({ code, message });
+      expect(decodeErrorBody(body)).toStrictEqual({ code, message });
     }
+  });
+
+  test("an error may say when another attempt is worth it, and others do not", () => {
+    const said = withRetryAfter(gatewayErrors.rateLimit, 1500);
+
+    expect({ ...said, body: null }).toEqual({ ...gatewayErrors.rateLimit, body: null });
+    expect(decodeErrorBody(said.body)).toEqual({
+      ...{ code: 429, message: "request rate limit", retryAfterMs: 1500 },
+    });
+    expect(() => withRetryAfter(gatewayErrors.rateLimit, -1)).toThrow();
   });
 });

@@ -40,4 +40,9 @@ export const gatewayErrors = {
   serviceUnavailable: error(Status.internalError, 503, "service unavailable"),
 } as const satisfies Record<string, GatewayError>;
 
+/** The same error, and after how long it might be worth another attempt. */
+export function withRetryAfter(said: GatewayError, retryAfterMs: number): GatewayError {
+  return { ...said, body: encodeErrorBody(said.code, said.message, retryAfterMs) };
+}
+
 export type GatewayErrorName = keyof typeof gatewayErrors;

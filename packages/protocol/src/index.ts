@@ -44,7 +44,12 @@ export {
   encodeRequest,
   encodeResponse,
 } from "./encode.ts";
-export { type GatewayError, type GatewayErrorName, gatewayErrors } from "./error.ts";
+export {
+  type GatewayError,
+  type GatewayErrorName,
+  gatewayErrors,
+  withRetryAfter,
+} from "./error.ts";
 export {
   decodeQueryHandshake,
   decodeTcpHandshake,
