@@ -53,8 +53,9 @@ export function isTest(path: string): boolean {
   return path.endsWith(".test.ts") || /\/test\//.test(path);
 }
 
+/** Benchmarks and the proof kit: they measure beside the product. */
 export function isBench(path: string): boolean {
-  return /(^|\/)bench\//.test(path);
+  return /(^|\/)(bench|prove)\//.test(path);
 }
 
 /** Scripts have no ending: the first line says what runs them. */

@@ -12,10 +12,10 @@ import {
   credentials,
   type DevCluster,
   directoryJson,
-  type EdgeDescription,
   edgeEnvironment,
   tokenEnvironment,
 } from "./cluster.ts";
+import { type EdgeProcess, launchEdge } from "./edge-process.ts";
 
 const servicesFolder = join(import.meta.dir, "../..");
 
@@ -24,16 +24,6 @@ export interface ProcessOptions extends ClusterOptions {
   readonly log?: "inherit" | "ignore";
   /** Follow the arguments of the nats-server. */
   readonly natsArgs?: readonly string[];
-}
-
-/** One edge; it may be ended and started again in the same place. */
-export interface EdgeProcess {
-  readonly description: EdgeDescription; // with the pid of now
-  readonly child: Child;
-  /** Drains, as SIGTERM does; resolves with the exit code. */
-  drain(): Promise<number>;
-  /** Starts it again after `drain` or a kill. */
-  start(): Promise<void>;
 }
 
 export interface ProcessCluster extends DevCluster {
@@ -66,7 +56,20 @@ export async function startProcesses(options: ProcessOptions): Promise<ProcessCl
     stops.push(nats.stop);
     const context = { options, redis, nats, fail };
     const names = Array.from({ length: options.edges }, (_, index) => `edge-${index + 1}`);
-    const edges = await Promise.all(names.map((name) => prepareEdge(name, context)));
+    const edges = await Promise.all(
+      names.map((name) =>
+        launchEdge({
+          name,
+          log: options.log ?? "inherit",
+          settings: {
+            ...edgeEnvironment(name, options),
+            EDGE_REDIS_URL: redis.url,
+            EDGE_NATS_URL: nats.url,
+          },
+          onEnd: fail,
+        }),
+      ),
+    );
     stops.push(() => Promise.all(edges.map((edge) => edge.child.stop(true))));
     await Promise.all(edges.map((edge) => edge.ready()));
     const token = await startToken(folder, context);
@@ -90,54 +93,6 @@ export async function startProcesses(options: ProcessOptions): Promise<ProcessCl
     await stop();
     throw error;
   }
-}
-
-async function prepareEdge(
-  name: string,
-  { options, redis, nats, fail }: Context,
-): Promise<EdgeProcess & { ready(): Promise<void> }> {
-  const [tcp, ws, admin] = [await freePort(), await freePort(), await freePort()];
-  const adminUrl = `http://127.0.0.1:${admin}`;
-  const settings = {
-    ...edgeEnvironment(name, options),
-    EDGE_TCP_PORT: String(tcp),
-    EDGE_WS_PORT: String(ws),
-    EDGE_ADMIN_PORT: String(admin),
-    EDGE_REDIS_URL: redis.url,
-    EDGE_NATS_URL: nats.url,
-  };
-  const run = (): Child => {
-    const script = join(servicesFolder, "edge/src/main.ts");
-    const started = launch({ script, settings, log: options.log ?? "inherit" });
-    void started.exited.then((code) => {
-      if (code !== 0) fail(`${name} ended with code ${code}`);
-    });
-    return started;
-  };
-  let child = run();
-  return {
-    get description() {
-      return {
-        node: name,
-        tcp: `tcp://127.0.0.1:${tcp}`,
-        ws: `ws://127.0.0.1:${ws}`,
-        admin: adminUrl,
-        pid: child.pid,
-      };
-    },
-    get child() {
-      return child;
-    },
-    ready: () => untilReady(name, adminUrl, child),
-    async drain() {
-      await child.stop(false);
-      return child.exited;
-    },
-    async start() {
-      child = run();
-      await untilReady(name, adminUrl, child);
-    },
-  };
 }
 
 async function startToken(

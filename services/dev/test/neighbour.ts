@@ -3,7 +3,8 @@
  * strangers do, it must not notice.
  */
 import { Command, encodeResponse } from "@holdfast/protocol";
-import { present, type TestCluster, until } from "./support.ts";
+import { until } from "../prove/ground.ts";
+import { present, type TestCluster } from "./support.ts";
 
 export interface Neighbours {
   /** Ends them; what they noticed, and what the node counted. */

@@ -10,16 +10,11 @@ import {
   Status,
 } from "@holdfast/protocol";
 import { exchange, freePort } from "@holdfast/servers";
-import type { SessionRegistry } from "@holdfast/session";
 import { connectRedis, createRedisRegistry } from "@holdfast/session/redis";
+import type { Ground } from "../prove/ground.ts";
 import { type ProcessCluster, startProcesses } from "../src/processes.ts";
 
-export interface TestCluster extends ProcessCluster {
-  /** A registry of the test's own on the cluster's Redis: it issues tokens without HTTP. */
-  readonly registry: SessionRegistry;
-  issue(account: string, limit?: number): Promise<string>;
-  /** TCP and WebSocket addresses of all edges, in turn. */
-  readonly urls: readonly string[];
+export interface TestCluster extends ProcessCluster, Ground {
   /** One line to Redis and its answer, past every client library. */
   askRedis(line: string): Promise<string>;
   /** As the nats-server counts them. */
@@ -47,6 +42,7 @@ export async function startTestCluster(
     },
     registry,
     urls: cluster.description.edges.flatMap((edge) => [edge.tcp, edge.ws]),
+    admins: cluster.description.edges.map((edge) => edge.admin),
     async issue(account, limit = 1) {
       const identity = { account, seatsMax: limit, policy: "displace", metadata: {} } as const;
       return (await registry.issue(identity, dayMs)).token;
@@ -93,48 +89,10 @@ function answered(wire: Wire, response: Response): Attempt {
   return { wire, response, login };
 }
 
-/** Polls until it is true, or fails with what was waited for. */
-export async function until(
-  what: string,
-  isSo: () => boolean | Promise<boolean>,
-  timeoutMs = 10_000,
-): Promise<void> {
-  const untilMs = performance.now() + timeoutMs;
-  while (!(await isSo())) {
-    if (performance.now() > untilMs) throw new Error(`Waited ${timeoutMs} ms for: ${what}`);
-    await Bun.sleep(20);
-  }
-}
-
-/** The sum of a metric's series whose labels contain the text, over all edges. */
-export async function metric(cluster: ProcessCluster, name: string, label = ""): Promise<number> {
-  const texts = await Promise.all(
-    cluster.description.edges.map(async ({ admin }) => (await fetch(`${admin}/metrics`)).text()),
-  );
-  return texts
-    .flatMap((text) => text.split("\n"))
-    .filter((line) => new RegExp(`^${name}(\\{| )`).test(line) && line.includes(label))
-    .reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
-}
-
 /** The seed of a random test, printed so that `CHAOS_SEED` can replay it. */
 export function seedOf(what: string): number {
   const given = Number(process.env["CHAOS_SEED"]);
   const seed = given > 0 ? given : Math.floor(Math.random() * 0x7fffffff) + 1;
   process.stderr.write(`CHAOS_SEED=${seed} (${what})\n`);
   return seed;
-}
-
-/** How many connections the registry tells of, over all these accounts. */
-export async function onlineOf(
-  cluster: TestCluster,
-  views: readonly { readonly account: string; readonly limit: number }[],
-): Promise<number> {
-  const accounts = new Map(views.map(({ account, limit }) => [account, limit]));
-  let told = 0;
-  for (const [account, seatsMax] of accounts) {
-    const identity = { account, seatsMax, policy: "displace", metadata: {} } as const;
-    told += (await cluster.registry.issue(identity, 1000)).online;
-  }
-  return told;
 }

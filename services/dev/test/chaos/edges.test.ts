@@ -4,19 +4,17 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Command, encodeResponse } from "@holdfast/protocol";
-import { aftermathOf, leaveAll } from "../aftermath.ts";
-import { startLoad } from "../load.ts";
-import { createRecorder } from "../recorder.ts";
+import { aftermathOf, leaveAll } from "../../prove/aftermath.ts";
+import { metric, onlineOf, until } from "../../prove/ground.ts";
+import { startLoad } from "../../prove/load.ts";
+import { createRecorder } from "../../prove/recorder.ts";
 import {
   type Attempt,
-  metric,
-  onlineOf,
   present,
   resume,
   seedOf,
   startTestCluster,
   type TestCluster,
-  until,
 } from "../support.ts";
 
 const leaseMs = 1500;

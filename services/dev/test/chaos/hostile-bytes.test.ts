@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Command, compressBody, encodeRequest, encodeTcpHandshake } from "@holdfast/protocol";
+import { createDraw } from "../../prove/draw.ts";
 import {
   dial,
   each,
@@ -14,7 +15,6 @@ import {
   type Sample,
   truncations,
 } from "../attack.ts";
-import { createDraw } from "../load.ts";
 import { type Report, read, startNeighbours } from "../neighbour.ts";
 import { seedOf, startTestCluster, type TestCluster } from "../support.ts";
 

@@ -7,9 +7,10 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Socket } from "node:net";
 import { openWire } from "@holdfast/client/wire";
 import { encodeTcpHandshake } from "@holdfast/protocol";
+import { until } from "../../prove/ground.ts";
 import { dial, each, endOf, enter } from "../attack.ts";
 import { type Report, read, startNeighbours } from "../neighbour.ts";
-import { startTestCluster, type TestCluster, until } from "../support.ts";
+import { startTestCluster, type TestCluster } from "../support.ts";
 
 const mebibyte = 1024 * 1024;
 const authTimeoutMs = 3000;

@@ -4,19 +4,11 @@
  * CHAOS_SEED replays a seed.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { aftermathOf, leaveAll } from "../aftermath.ts";
-import { startLoad } from "../load.ts";
-import { createRecorder } from "../recorder.ts";
-import {
-  metric,
-  onlineOf,
-  present,
-  resume,
-  seedOf,
-  startTestCluster,
-  type TestCluster,
-  until,
-} from "../support.ts";
+import { aftermathOf, leaveAll } from "../../prove/aftermath.ts";
+import { metric, onlineOf, until } from "../../prove/ground.ts";
+import { startLoad } from "../../prove/load.ts";
+import { createRecorder } from "../../prove/recorder.ts";
+import { present, resume, seedOf, startTestCluster, type TestCluster } from "../support.ts";
 
 const renewIntervalMs = 1000;
 let cluster: TestCluster;

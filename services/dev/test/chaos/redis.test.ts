@@ -7,10 +7,11 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Wire } from "@holdfast/client/wire";
 import { openWire } from "@holdfast/client/wire";
 import { Command, encodeAuthRequest, Status } from "@holdfast/protocol";
-import { aftermathOf, leaveAll } from "../aftermath.ts";
-import { type Load, startLoad } from "../load.ts";
-import { createRecorder, type Recorder } from "../recorder.ts";
-import { metric, present, seedOf, startTestCluster, type TestCluster, until } from "../support.ts";
+import { aftermathOf, leaveAll } from "../../prove/aftermath.ts";
+import { metric, until } from "../../prove/ground.ts";
+import { type Load, startLoad } from "../../prove/load.ts";
+import { createRecorder, type Recorder } from "../../prove/recorder.ts";
+import { present, seedOf, startTestCluster, type TestCluster } from "../support.ts";
 
 const leaseMs = 2000;
 const firstLeaseMs = 1000;

@@ -4,7 +4,8 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { decodeErrorBody, Status } from "@holdfast/protocol";
-import { metric, present, resume, startTestCluster, type TestCluster, until } from "../support.ts";
+import { metric, until } from "../../prove/ground.ts";
+import { present, resume, startTestCluster, type TestCluster } from "../support.ts";
 
 let cluster: TestCluster;
 beforeAll(async () => {

@@ -1,7 +1,8 @@
 /** Drains of edge processes on real Redis and NATS: by signal, by an operator, one by one. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { HttpUpgradeError, openWire } from "@holdfast/client/wire";
-import { metric, present, startTestCluster, type TestCluster, until } from "../support.ts";
+import { metric, until } from "../../prove/ground.ts";
+import { present, startTestCluster, type TestCluster } from "../support.ts";
 
 let cluster: TestCluster;
 afterEach(() => cluster.stop());

@@ -5,14 +5,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Notice } from "@holdfast/cluster";
 import { connectNats, createNatsBus, type NatsLink } from "@holdfast/cluster/nats";
-import {
-  metric,
-  onlineOf,
-  present,
-  startTestCluster,
-  type TestCluster,
-  until,
-} from "../support.ts";
+import { metric, onlineOf, until } from "../../prove/ground.ts";
+import { present, startTestCluster, type TestCluster } from "../support.ts";
 
 const leaseMs = 1800;
 const renewIntervalMs = 300;

@@ -6,9 +6,9 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
+import { until } from "../../prove/ground.ts";
 import { type QuotesCluster, startWithQuotes } from "../../src/quotes.ts";
 import { openBrowser, openContext, type Visitor, visit } from "../browser.ts";
-import { until } from "../support.ts";
 
 const imagesFolder = join(import.meta.dir, "../../../../docs/images");
 const keepsPictures = process.env["SCREENSHOTS"] === "true";

@@ -1,8 +1,8 @@
 /** `./scripts/dev --quotes` as a user runs it, the table in the terminal, and an orderly end. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { until } from "../../prove/ground.ts";
 import { type QuotesCluster, startWithQuotes } from "../../src/quotes.ts";
-import { until } from "../support.ts";
 
 const root = join(import.meta.dir, "../../../..");
 const table = join(root, "services/quotes/src/table.ts");

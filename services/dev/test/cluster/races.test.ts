@@ -5,7 +5,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { WireClosed } from "@holdfast/client/wire";
 import { Status } from "@holdfast/protocol";
-import { metric, present, startTestCluster, type TestCluster, until } from "../support.ts";
+import { metric, until } from "../../prove/ground.ts";
+import { present, startTestCluster, type TestCluster } from "../support.ts";
 
 let cluster: TestCluster;
 beforeAll(async () => {

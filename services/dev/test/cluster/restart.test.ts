@@ -4,7 +4,8 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Client, createClient } from "@holdfast/client";
-import { metric, startTestCluster, type TestCluster, until } from "../support.ts";
+import { metric, until } from "../../prove/ground.ts";
+import { startTestCluster, type TestCluster } from "../support.ts";
 
 const clientsCount = 100;
 

@@ -13,7 +13,8 @@ import {
   UpstreamFailure,
   type UpstreamRequest,
 } from "@holdfast/upstream";
-import { present, resume, startTestCluster, type TestCluster, until } from "../support.ts";
+import { until } from "../../prove/ground.ts";
+import { present, resume, startTestCluster, type TestCluster } from "../support.ts";
 
 let cluster: TestCluster;
 beforeAll(async () => {

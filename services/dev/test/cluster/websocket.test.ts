@@ -4,9 +4,9 @@
  * numbers. `bun test websocket` prints the table.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { until } from "../../prove/ground.ts";
 import { type EmbeddedCluster, startEmbedded } from "../../src/embedded.ts";
 import { read } from "../neighbour.ts";
-import { until } from "../support.ts";
 import { type Row, runWebSocketTable, tableOf, type WebSocketTarget } from "../websocket/table.ts";
 
 /** What a strict server would do otherwise, and what is made of it here. */

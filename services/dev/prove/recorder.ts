@@ -1,5 +1,5 @@
 /**
- * What every client of a chaos test saw of its connections, and a checker that proves from it what
+ * What every client of a scenario saw of its connections, and a checker that proves from it what
  * must always hold. All clients live in one process, so one monotonic clock orders everything.
  */
 import type { WireClosed } from "@holdfast/client/wire";
@@ -80,22 +80,26 @@ export interface Verdict {
 
 /**
  * Proves [I1] [I2] [I3] [I4] from the clients' side. `overlapMs`: how long an older connection may
- * outlive the answer of the one that took its place.
+ * outlive the answer of the one that took its place, at all times or by when that answer came.
  */
-export function check(views: readonly View[], overlapMs: number): Verdict {
-  const overlapsMs = [
+export function check(
+  views: readonly View[],
+  overlapMs: number | ((atMs: number) => number),
+): Verdict {
+  const boundAt = typeof overlapMs === "number" ? () => overlapMs : overlapMs;
+  const found = [
     ...overlaps(views, (view) => ({ key: view.account, limit: view.limit })),
     ...overlaps(views, (view) => ({ key: view.sid, limit: 1 })),
-  ].sort((left, right) => left - right);
-  const longest = overlapsMs.at(-1) ?? 0;
+  ].sort((left, right) => left.forMs - right.forMs);
+  const longest = found.findLast(({ atMs, forMs }) => forMs > boundAt(atMs));
   return {
-    overlapsMs,
+    overlapsMs: found.map(({ forMs }) => forMs),
     broken: [
       ...tokensTwice(views),
       ...views.flatMap(brokenBy),
-      ...(longest > overlapMs
-        ? [`connections beyond the limit were served for ${Math.round(longest)} ms`]
-        : []),
+      ...(longest === undefined
+        ? []
+        : [`connections beyond the limit were served for ${Math.round(longest.forMs)} ms`]),
     ],
   };
 }
@@ -135,6 +139,12 @@ function tokensTwice(views: readonly View[]): string[] {
     .map((count) => `a token opened ${count} sessions`);
 }
 
+interface Overlap {
+  /** When the newer connection was answered. */
+  readonly atMs: number;
+  readonly forMs: number;
+}
+
 /**
  * For each connection beyond the limit: how long it outlived the answer of the newest that the
  * limit allows beside it. A connection that was told Close, or has ended, is served no more.
@@ -142,7 +152,7 @@ function tokensTwice(views: readonly View[]): string[] {
 function overlaps(
   views: readonly View[],
   groupOf: (view: View) => { readonly key: string; readonly limit: number },
-): number[] {
+): Overlap[] {
   const groups = Map.groupBy(
     views.filter((view) => view.answeredMs !== null),
     (view) => groupOf(view).key,
@@ -157,14 +167,15 @@ function overlaps(
  * With the newer one's answer its account may be over its limit: then the first of those that were
  * there, in the order in which they end, have outlived it by that long.
  */
-function excess(group: readonly View[], newer: View, limit: number): number[] {
-  const at = newer.answeredMs!; // only answered ones are in a group
+function excess(group: readonly View[], newer: View, limit: number): Overlap[] {
+  const atMs = newer.answeredMs!; // only answered ones are in a group
   const standing = group
-    .filter((view) => view.answeredMs! <= at && endOf(view) > at)
+    .filter((view) => view.answeredMs! <= atMs && endOf(view) > atMs)
     .map(endOf)
     .sort((left, right) => left - right);
   const surplus = standing.length - limit;
-  return surplus <= 0 ? [] : standing.slice(0, surplus).map((endMs) => endMs - at);
+  if (surplus <= 0) return [];
+  return standing.slice(0, surplus).map((endMs) => ({ atMs, forMs: endMs - atMs }));
 }
 
 function endOf(view: View): number {

@@ -8,15 +8,16 @@ import {
   decodeAuthResponse,
   encodeAuthRequest,
   encodeReconnectRequest,
-  encodeResponse,
   type Response,
   Status,
 } from "@holdfast/protocol";
+import { createDraw } from "./draw.ts";
+import type { Ground } from "./ground.ts";
 import type { Recorder, View } from "./recorder.ts";
-import type { TestCluster } from "./support.ts";
+import { attend } from "./visit.ts";
 
 export interface LoadOptions {
-  readonly cluster: TestCluster;
+  readonly cluster: Ground;
   readonly recorder: Recorder;
   readonly seed: number;
   readonly players: number;
@@ -46,17 +47,6 @@ export interface Link {
 const answerMs = 20_000;
 const echo = 16;
 const sparesMax = 40; // tokens of one account
-
-/** Numbers from 0 up to 1, the same for the same seed. */
-export function createDraw(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
 
 export function startLoad(options: LoadOptions): Load {
   const { cluster, recorder, seed } = options;
@@ -193,7 +183,7 @@ export function startLoad(options: LoadOptions): Load {
     const link = { view, wire, sessionId };
     links.add(link);
     void wire.closed.then(() => links.delete(link));
-    void listen(link);
+    void attend(link);
     return link;
   }
 
@@ -204,18 +194,6 @@ export function startLoad(options: LoadOptions): Load {
     if (closed === null) surprises.push(`${view.kind} at ${view.url} got no answer and no end`);
     wire.reset();
     return null;
-  }
-
-  /** Answers the node's heartbeats; anything else that nobody waited for is one too many. */
-  async function listen({ view, wire }: Link): Promise<void> {
-    for (;;) {
-      const packet = await wire.next(600_000).catch(() => null);
-      if (packet === null) return;
-      if (packet.type === "response") view.surplus++;
-      else if (packet.type === "request") {
-        wire.sendBytes(encodeResponse(1, packet.command, packet.requestId, 0, packet.body));
-      }
-    }
   }
 
   async function ask({ view, wire }: Link, requests: number, draw: () => number): Promise<void> {

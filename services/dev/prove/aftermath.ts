@@ -1,7 +1,7 @@
 /** What is asked after every run of random load, and what must be true once everybody has left. */
+import { type Ground, metric, onlineOf, until } from "./ground.ts";
 import type { Load } from "./load.ts";
 import { check, closeCodes, type Recorder } from "./recorder.ts";
-import { metric, onlineOf, type TestCluster, until } from "./support.ts";
 
 export interface Aftermath {
   /** Empty when everything held: promises broken, answers nobody expected, seats too many. */
@@ -12,7 +12,7 @@ export interface Aftermath {
 
 /** The load must have settled, and the cluster have had its time. */
 export async function aftermathOf(run: {
-  readonly cluster: TestCluster;
+  readonly cluster: Ground;
   readonly load: Load;
   readonly recorder: Recorder;
   readonly overlapMs: number;
@@ -35,7 +35,7 @@ export async function aftermathOf(run: {
 }
 
 /** Everybody leaves: seats are given back, and each connection is counted closed once. [I5] [I7] */
-export async function leaveAll(cluster: TestCluster, load: Load | null): Promise<void> {
+export async function leaveAll(cluster: Ground, load: Load | null): Promise<void> {
   await load?.leave();
   const total = (name: string) => metric(cluster, name);
   await until("all connections to end", async () => (await total("holdfast_connections")) === 0);

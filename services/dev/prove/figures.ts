@@ -1,0 +1,13 @@
+/** Figures of many measurements, and how they are told. */
+
+/** NaN of nothing. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((left, right) => left - right);
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
+}
+
+/** "p50 1.2, p99 8.4 of 5,000". */
+export function spread(values: readonly number[]): string {
+  const told = (share: number) => quantile(values, share).toFixed(1);
+  return `p50 ${told(0.5)}, p99 ${told(0.99)} of ${values.length.toLocaleString("en")}`;
+}

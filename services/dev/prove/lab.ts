@@ -1,0 +1,215 @@
+/**
+ * The ground a scenario stands on: Redis, NATS and edges as real processes, each edge's links to
+ * both through proxies of ours where asked for, clients that are recorded, and a registry of the
+ * kit's own to look at it all from outside.
+ */
+import {
+  type Server,
+  startNats,
+  startRedis,
+  startRedisCluster,
+  startRedisSentinel,
+} from "@holdfast/servers";
+import { connectRedis, createRedisRegistry } from "@holdfast/session/redis";
+import { edgeEnvironment } from "../src/cluster.ts";
+import { type EdgeProcess, launchEdge } from "../src/edge-process.ts";
+import { type Ground, metric } from "./ground.ts";
+import { type Link, openLink } from "./link.ts";
+import { startNatsTrio } from "./nats-trio.ts";
+import { createRecorder, type Recorder } from "./recorder.ts";
+import { createVisitors, type Visitors } from "./visit.ts";
+
+type Settings = Readonly<Record<string, string>>;
+
+export interface LabOptions {
+  readonly edges?: number; // default 3
+  /** Default: one server, which forgets. */
+  readonly redis?: "single" | "sentinel" | "cluster";
+  /** Of a single server: `["--appendonly", "yes"]`. */
+  readonly redisArgs?: readonly string[];
+  /** Three have routes; each edge knows its own of them only. Default 1. */
+  readonly nats?: 1 | 3;
+  /** Each edge reaches its Redis (a single one) and its NATS through links of its own. */
+  readonly isLinked?: boolean;
+  /** Of every edge, on top of the product's defaults. */
+  readonly settings?: Settings;
+  /** On top, of one edge; the servers run already. */
+  readonly settingsOf?: (index: number, servers: Servers) => Settings;
+}
+
+export interface Servers {
+  /** As an edge is told. */
+  readonly redisUrl: string;
+  /** A Cluster has its primaries first, each one's replica three places later. */
+  readonly redis: readonly Server[];
+  readonly sentinels: readonly Server[];
+  readonly nats: readonly Server[];
+  /** The first NATS server's routes; empty where there is one server only. */
+  readonly natsRoutes: readonly Link[];
+}
+
+export interface LabEdge extends EdgeProcess {
+  /** Null unless the lab is linked. */
+  readonly redisLink: Link | null;
+  readonly natsLink: Link | null;
+  /** TCP and WebSocket. */
+  readonly urls: readonly [string, string];
+}
+
+export interface Lab extends Ground, Visitors {
+  readonly servers: Servers;
+  readonly edges: readonly LabEdge[];
+  readonly recorder: Recorder;
+  metric(name: string, label?: string): Promise<number>;
+  /**
+   * From now until the returned function is called, whoever is displaced may outlive the newer
+   * connection by so much; at all other times by a second.
+   */
+  allowOverlap(ms: number): () => void;
+  /** How long an overlap may be that began then. */
+  overlapMsAt(atMs: number): number;
+  stop(): Promise<void>;
+}
+
+const dayMs = 24 * 60 * 60 * 1000;
+const overlapMs = 1000;
+
+/** `planted`: settings that carry a planted bug into every edge. */
+export async function openLab(options: LabOptions, planted: Settings): Promise<Lab> {
+  const stops: (() => Promise<unknown>)[] = [];
+  const stop = async () => {
+    for (const end of stops.splice(0).toReversed()) await end();
+  };
+  try {
+    const servers = await startServers(options, stops);
+    const edges = await Promise.all(
+      Array.from({ length: options.edges ?? 3 }, (_, index) => {
+        return startEdge(index, { options, servers, planted, stops });
+      }),
+    );
+    await Promise.all(edges.map((edge) => edge.ready()));
+    const redis = await connectRedis({ url: servers.redisUrl });
+    stops.push(() => redis.close());
+    return toLab({ servers, edges, registry: createRedisRegistry({ redis }), stop });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function toLab(parts: Pick<Lab, "servers" | "edges" | "registry" | "stop">): Lab {
+  const { edges, registry } = parts;
+  const recorder = createRecorder();
+  const allowed: { readonly fromMs: number; untilMs: number; readonly ms: number }[] = [];
+  const issue = async (account: string, limit = 1) => {
+    const identity = { account, seatsMax: limit, policy: "displace", metadata: {} } as const;
+    return (await registry.issue(identity, dayMs)).token;
+  };
+  const visitors = createVisitors({ recorder, issue });
+  return {
+    ...parts,
+    recorder,
+    issue,
+    urls: edges.flatMap((edge) => edge.urls),
+    get admins() {
+      const living = edges.filter((edge) => !edge.child.hasExited());
+      return living.map((edge) => edge.description.admin);
+    },
+    enter: visitors.enter,
+    leave: visitors.leave,
+    leaveAll: visitors.leaveAll,
+    get open() {
+      return visitors.open;
+    },
+    metric(name, label) {
+      return metric(this, name, label);
+    },
+    allowOverlap(ms) {
+      const period = { fromMs: performance.now(), untilMs: Number.POSITIVE_INFINITY, ms };
+      allowed.push(period);
+      return () => {
+        period.untilMs = Math.min(period.untilMs, performance.now());
+      };
+    },
+    overlapMsAt(atMs) {
+      const at = allowed.filter(({ fromMs, untilMs }) => fromMs <= atMs && atMs <= untilMs);
+      return Math.max(overlapMs, ...at.map(({ ms }) => ms));
+    },
+  };
+}
+
+async function startServers(
+  { redis = "single", redisArgs = [], nats = 1 }: LabOptions,
+  stops: (() => Promise<unknown>)[],
+): Promise<Servers> {
+  const store = await startStore(redis, redisArgs);
+  stops.push(store.stop);
+  const { nodes, sentinels } = store;
+  const redisParts = { redisUrl: store.url, redis: nodes, sentinels };
+  if (nats === 3) {
+    const trio = await startNatsTrio();
+    stops.push(trio.stop);
+    return { ...redisParts, nats: trio.servers, natsRoutes: trio.routes };
+  }
+  const server = await startNats();
+  stops.push(server.stop);
+  return { ...redisParts, nats: [server], natsRoutes: [] };
+}
+
+async function startStore(kind: "single" | "sentinel" | "cluster", args: readonly string[]) {
+  if (kind === "sentinel") return startRedisSentinel();
+  if (kind === "cluster") return startRedisCluster();
+  const server = await startRedis({ args });
+  return { url: server.url, nodes: [server], sentinels: [], stop: server.stop };
+}
+
+async function startEdge(
+  index: number,
+  context: {
+    readonly options: LabOptions;
+    readonly servers: Servers;
+    readonly planted: Settings;
+    readonly stops: (() => Promise<unknown>)[];
+  },
+): Promise<LabEdge> {
+  const { options, servers, planted, stops } = context;
+  const nats = servers.nats[index % servers.nats.length]!; // there is one at least
+  const links = options.isLinked === true ? await openLinks(servers.redis[0]!, nats) : null;
+  if (links !== null)
+    stops.push(() => Promise.all(Object.values(links).map((link) => link.stop())));
+  const name = `edge-${index + 1}`;
+  const own = options.settingsOf?.(index, servers) ?? {};
+  const edge = await launchEdge({
+    name,
+    log: process.env["PROVE_LOG"] === undefined ? "ignore" : "inherit",
+    settings: {
+      ...edgeEnvironment(name, { edges: 0, settings: { EDGE_LOG_LEVEL: "error" } }),
+      EDGE_REDIS_URL: links === null ? servers.redisUrl : `redis://127.0.0.1:${links.redis.port}`,
+      EDGE_NATS_URL: links === null ? nats.url : `nats://127.0.0.1:${links.nats.port}`,
+      ...planted,
+      ...options.settings,
+      ...own,
+    },
+    onEnd: () => {}, // seen by whoever meant it, and by the check that no edge answers
+  });
+  stops.push(() => edge.child.stop(true));
+  const { tcp, ws } = edge.description;
+  return {
+    get description() {
+      return edge.description;
+    },
+    get child() {
+      return edge.child;
+    },
+    ready: edge.ready,
+    drain: edge.drain,
+    start: edge.start,
+    urls: [tcp, ws],
+    redisLink: links?.redis ?? null,
+    natsLink: links?.nats ?? null,
+  };
+}
+
+async function openLinks(redis: Server, nats: Server): Promise<{ redis: Link; nats: Link }> {
+  return { redis: await openLink(redis), nats: await openLink(nats) };
+}

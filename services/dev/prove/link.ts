@@ -1,0 +1,161 @@
+/**
+ * A wire between two processes that we can cut: a TCP proxy on loopback. It stands for the network
+ * of one edge, or of one server; what passes it can be delayed, held back, changed or thrown away.
+ */
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { freePort } from "@holdfast/servers";
+
+/** "up": from the one who connected to the one who listens; "down": back. */
+export type Direction = "up" | "down";
+
+/** Sees the bytes of one direction of one connection, and returns what goes on. */
+export type Filter = (bytes: Uint8Array) => Uint8Array;
+
+export interface Link {
+  readonly host: string;
+  readonly port: number;
+  /** Connections that stand now. */
+  readonly open: number;
+  /** Resets what stands and refuses what comes: the other end is known to be gone. */
+  cut(): void;
+  /** Nothing passes and nobody is told, as when a cable is pulled; `heal` delivers what waited. */
+  silence(): void;
+  /** From now on bytes of this direction are taken and lost; `heal` ends that. */
+  swallow(direction: Direction): void;
+  heal(): void;
+  /** Resets what stands; new connections pass. */
+  reset(): void;
+  /** Each way, from now on. */
+  delay(ms: number): void;
+  /** For connections to come: makes a filter for each direction of each of them. */
+  filter(make: ((direction: Direction) => Filter) | null): void;
+  stop(): Promise<void>;
+}
+
+interface Pair {
+  readonly near: Socket;
+  readonly far: Socket;
+}
+
+/** Where the far end is. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export async function openLink(to: Address): Promise<Link> {
+  const [host, port] = ["127.0.0.1", await freePort()];
+  const pairs = new Set<Pair>();
+  const waiting = new Set<Socket>(); // came while it was silent
+  const swallowed = new Set<Direction>();
+  let state: "open" | "cut" | "silent" = "open";
+  let delayMs = 0;
+  let makeFilter: ((direction: Direction) => Filter) | null = null;
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, accept);
+  await listening(server, host, port);
+
+  return {
+    host,
+    port,
+    get open() {
+      return pairs.size;
+    },
+    cut() {
+      state = "cut";
+      reset();
+    },
+    silence() {
+      state = "silent";
+      for (const socket of sockets()) socket.pause();
+    },
+    swallow: (direction) => void swallowed.add(direction),
+    heal() {
+      state = "open";
+      swallowed.clear();
+      for (const near of waiting) join(near);
+      waiting.clear();
+      for (const socket of sockets()) socket.resume();
+    },
+    reset,
+    delay(ms) {
+      delayMs = ms;
+    },
+    filter(make) {
+      makeFilter = make;
+    },
+    stop() {
+      reset();
+      return new Promise((resolve) => server.close(() => resolve()));
+    },
+  };
+
+  function sockets(): Socket[] {
+    return [...pairs].flatMap(({ near, far }) => [near, far]);
+  }
+
+  function reset(): void {
+    for (const socket of [...sockets(), ...waiting]) socket.resetAndDestroy();
+    pairs.clear();
+    waiting.clear();
+  }
+
+  function accept(near: Socket): void {
+    near.on("error", () => {}); // its end is seen by "close"
+    if (state === "cut") near.resetAndDestroy();
+    else if (state === "silent") {
+      near.pause();
+      waiting.add(near);
+      near.once("close", () => waiting.delete(near));
+    } else join(near);
+  }
+
+  function join(near: Socket): void {
+    const far = connect({ ...to, allowHalfOpen: true, noDelay: true });
+    far.on("error", () => {});
+    const pair = { near, far };
+    pairs.add(pair);
+    carry(near, far, "up");
+    carry(far, near, "down");
+    for (const socket of [near, far]) {
+      socket.once("close", () => {
+        pairs.delete(pair);
+        near.destroy();
+        far.destroy();
+      });
+    }
+  }
+
+  function carry(from: Socket, into: Socket, direction: Direction): void {
+    const filter = makeFilter?.(direction) ?? null;
+    const later = createLater();
+    from.on("data", (bytes: Uint8Array) => {
+      if (swallowed.has(direction)) return;
+      const passed = filter === null ? bytes : filter(bytes);
+      later(delayMs, () => {
+        if (into.destroyed || passed.length === 0) return;
+        if (into.write(passed)) return;
+        from.pause();
+        into.once("drain", () => void (state === "silent" || from.resume()));
+      });
+    });
+    from.on("end", () => later(delayMs, () => into.end()));
+  }
+}
+
+/** Runs what it is given in order, each after its delay. */
+function createLater(): (delayMs: number, act: () => void) => void {
+  let lastMs = 0;
+  return (delayMs, act) => {
+    const nowMs = performance.now();
+    lastMs = Math.max(lastMs, nowMs + delayMs);
+    if (lastMs <= nowMs) act();
+    else setTimeout(act, lastMs - nowMs);
+  };
+}
+
+function listening(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => resolve());
+  });
+}

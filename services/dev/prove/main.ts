@@ -1,0 +1,138 @@
+/**
+ * `bun run prove`: proves the promises of docs/proof.md against real processes, scenario by
+ * scenario, and exits with 1 when one is broken. docs/proof.md says how to add a scenario.
+ */
+import { cpus } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { findingLine, markdown, type Run, tableText } from "./report.ts";
+import type { Scenario } from "./scenario.ts";
+import { type Outcome, runScenario } from "./trial.ts";
+
+const usage = `Usage: bun run prove [scenario...] [options]
+
+  --list         the scenarios, a line each
+  --short        the short form: minutes in all, smaller counts, the same bounds
+  --scale F      the long form at a fraction of its counts, above 0 and up to 1
+  --seed N       what is drawn is drawn again
+  --json FILE    the findings, for a machine
+  --write        also writes the results into docs/proof.md
+`;
+
+const paper = join(import.meta.dir, "../../../docs/proof.md");
+const marks = ["<!-- results: written by bun run prove --write -->", "<!-- end of results -->"];
+
+/** Every file of the folder is one scenario, in the order of their names. */
+async function readScenarios(): Promise<readonly Scenario[]> {
+  const folder = join(import.meta.dir, "scenarios");
+  const names = [...new Bun.Glob("*.ts").scanSync(folder)].sort();
+  const modules = names.map(async (name) => {
+    const { scenario } = (await import(join(folder, name))) as { scenario?: Scenario };
+    if (scenario === undefined || `${scenario.name}.ts` !== name) {
+      throw new Error(`Cannot use ${name}: it must export a scenario of that name`);
+    }
+    return scenario;
+  });
+  return Promise.all(modules);
+}
+
+async function versions(): Promise<string> {
+  const told = (command: readonly string[], pattern: RegExp) => {
+    const path = `${process.env["PATH"] ?? ""}:/usr/sbin:/usr/local/sbin`;
+    const { stdout } = Bun.spawnSync([...command], { env: { ...process.env, PATH: path } });
+    return pattern.exec(stdout.toString())?.[1] ?? "unknown";
+  };
+  const redis = told(["redis-server", "--version"], /v=(\S+)/);
+  const nats = told(["nats-server", "--version"], /v(\d\S*)/);
+  return `Bun ${Bun.version}, Redis ${redis}, nats-server ${nats}`;
+}
+
+async function write(text: string): Promise<void> {
+  const old = await Bun.file(paper).text();
+  const [start, end] = marks.map((mark) => old.indexOf(mark));
+  if (start === undefined || end === undefined || start < 0 || end < start) {
+    throw new Error(`Cannot write ${paper}: it has no place for results`);
+  }
+  await Bun.write(paper, `${old.slice(0, start)}${marks[0]}\n\n${text}\n\n${old.slice(end)}`);
+}
+
+function readArguments() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      list: { type: "boolean", default: false },
+      short: { type: "boolean", default: false },
+      scale: { type: "string", default: "1" },
+      seed: { type: "string" },
+      json: { type: "string" },
+      write: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  const scale = Number(values.scale);
+  const seed = Number(values.seed ?? 1 + Math.floor(Math.random() * 0x7fffffff));
+  if (!(scale > 0 && scale <= 1)) throw new Error(`--scale is "${values.scale}": 0 to 1`);
+  if (!Number.isInteger(seed)) throw new Error(`--seed is "${values.seed}": must be an integer`);
+  return { ...values, scale, seed, names: positionals };
+}
+
+function chosen(all: readonly Scenario[], names: readonly string[], isShort: boolean) {
+  const unknown = names.filter((name) => !all.some((scenario) => scenario.name === name));
+  if (unknown.length > 0) throw new Error(`There is no scenario ${unknown.join(", ")}: see --list`);
+  if (names.length > 0) return all.filter(({ name }) => names.includes(name));
+  return all.filter(({ isLongOnly = false }) => !(isShort && isLongOnly));
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+async function main(): Promise<number> {
+  const wanted = readArguments();
+  const all = await readScenarios();
+  if (wanted.help) print(usage);
+  if (wanted.list) {
+    for (const { name, promises, shows } of all) print(`${name.padEnd(20)} ${promises}: ${shows}`);
+  }
+  if (wanted.help || wanted.list) return 0;
+  const { seed, scale } = wanted;
+  const size = wanted.short ? "short" : "long";
+  const run: Run = {
+    ...{ size, scale, seed },
+    command: ["bun run prove", ...process.argv.slice(2)].join(" "),
+    date: new Date().toISOString().slice(0, 10),
+    versions: await versions(),
+    machine: `${cpus().length} cores`,
+  };
+  print(`seed ${seed}, ${size} form; ${run.versions}; ${run.machine}`);
+  const outcomes: Outcome[] = [];
+  for (const scenario of chosen(all, wanted.names, wanted.short)) {
+    print(`${scenario.name}: ${scenario.shows}`);
+    const log = (line: string) => print(`  ${line}`);
+    const onFinding = (finding: Parameters<typeof findingLine>[0]) => print(findingLine(finding));
+    const options = { size, scale, seed, planted: {}, log, onFinding } as const;
+    const outcome = await runScenario(scenario, options);
+    outcomes.push(outcome);
+    print(`  ${(outcome.tookMs / 1000).toFixed(1)} s`);
+  }
+  print(`\n${tableText(outcomes)}\n`);
+  if (wanted.json !== undefined) {
+    await Bun.write(wanted.json, JSON.stringify({ run, outcomes }, null, 2));
+  }
+  if (wanted.write) await write(markdown(run, outcomes, all));
+  return conclude(outcomes);
+}
+
+/** The last line counts as the other steps of ./scripts/test do: a scenario passes or fails. */
+function conclude(outcomes: readonly Outcome[]): number {
+  const isWhole = ({ findings }: Outcome) => findings.every(({ isHeld }) => isHeld);
+  const failed = outcomes.filter((outcome) => !isWhole(outcome));
+  if (failed.length > 0) print(`Broken: ${failed.map(({ scenario }) => scenario).join(", ")}`);
+  print(` ${outcomes.length - failed.length} pass\n ${failed.length} fail`);
+  return failed.length === 0 ? 0 : 1;
+}
+
+process.exitCode = await main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  return 2;
+});

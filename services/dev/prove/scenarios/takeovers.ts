@@ -1,0 +1,63 @@
+/**
+ * Promise 1 in a healthy cluster: accounts with one connection, each displaced again and again by
+ * a newer login on a random edge and transport.
+ */
+import { quantile, spread } from "../figures.ts";
+import type { Lab } from "../lab.ts";
+import type { Scenario } from "../scenario.ts";
+
+const accountsAtOnce = 30;
+
+export const scenario: Scenario = {
+  name: "takeovers",
+  promises: [1],
+  shows: "of two logins of an account with one connection the older is closed at once",
+  async run({ lab, count, draw, measure }) {
+    const ground = await lab({ settings: { EDGE_FLAP_DISPLACEMENTS_MAX: "0" } });
+    const takeovers = count({ short: 2_000, long: 60_000 });
+    const each = Math.ceil(takeovers / accountsAtOnce);
+    const results = await Promise.all(
+      Array.from({ length: accountsAtOnce }, (_, index) =>
+        displaceAgain(ground, `takeover-${index}`, each, draw(`account ${index}`)),
+      ),
+    );
+
+    const overlapsMs = results.flatMap((result) => result.overlapsMs);
+    const what = "newer login answered -> older connection closed";
+    const promise = 1;
+    const [longest, note] = [Math.max(...overlapsMs), spread(overlapsMs)];
+    measure({ promise, what, atMost: 1000, measured: longest, unit: "ms", note });
+    const wrong = results.reduce((sum, result) => sum + result.wrong, 0);
+    const victims = "newer logins that were closed, or older ones told another reason";
+    measure({ promise, what: victims, exactly: 0, measured: wrong });
+    measure({ promise, what: `${what}, median`, measured: quantile(overlapsMs, 0.5), unit: "ms" });
+  },
+};
+
+interface Displacements {
+  /** Below zero: the older one was closed before the newer one was answered. */
+  readonly overlapsMs: readonly number[];
+  readonly wrong: number;
+}
+
+async function displaceAgain(
+  lab: Lab,
+  account: string,
+  times: number,
+  draw: () => number,
+): Promise<Displacements> {
+  const overlapsMs: number[] = [];
+  let wrong = 0;
+  const url = () => lab.urls[Math.floor(draw() * lab.urls.length)]!; // the draw is below 1
+  let older = await lab.enter({ url: url(), account });
+  for (let round = 0; round < times; round++) {
+    const newer = await lab.enter({ url: url(), account });
+    const closed = await older.wire.waitClosed(20_000).catch(() => null);
+    if (newer.login === null || closed?.closePush?.code !== 6) wrong++;
+    overlapsMs.push(
+      (older.view.endedMs ?? Number.POSITIVE_INFINITY) - (newer.view.answeredMs ?? 0),
+    );
+    older = newer;
+  }
+  return { overlapsMs, wrong };
+}
