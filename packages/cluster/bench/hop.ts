@@ -98,6 +98,7 @@ function stamped(): ClusterEvent {
     displaced: ["edge-a.3.5678"],
     takenOver: [],
     atMs: Date.now(),
+    ack: false,
   };
 }
 

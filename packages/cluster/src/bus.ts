@@ -20,11 +20,35 @@ export type ClusterEvent =
       readonly takenOver: readonly string[];
       /** When the newer connection was answered, milliseconds since 1970: for the delay metric. */
       readonly atMs: number;
+      /** `by.node` waits for `acked`. A node of the release before does not ask for it. */
+      readonly ack: boolean;
+    }
+  /** These connections of `node`, displaced by your connection `by`, have gone. */
+  | {
+      readonly type: "acked";
+      readonly node: string;
+      readonly by: string;
+      readonly connections: readonly string[];
     }
   /** Sessions were ended (logout, revoke); these connections of yours are over. */
   | { readonly type: "ended"; readonly connections: readonly string[]; readonly reason: string }
   /** An operator asks this node to drain; `inTurn` waits for its turn among the nodes. */
   | { readonly type: "drain"; readonly inTurn: boolean };
+
+/** What nodes ask each other: are you there, and do you reach the store? Answered from memory. */
+export type Question = { readonly type: "reach" };
+
+export interface Answer {
+  readonly node: string;
+  /** How long that node has reached the store without a gap; 0: it does not. */
+  readonly reachingMs: number;
+}
+
+export interface AskOptions {
+  readonly timeoutMs: number;
+  /** With so many answers nobody waits any longer. Default: 1 of a node, no bound of all. */
+  readonly answersMax?: number;
+}
 
 /** What became of a seat, told to whoever listens on `hf.event.<kind>.<TAG>`. */
 export interface Notice {
@@ -43,8 +67,20 @@ export interface ClusterBus {
   publish(node: string | "all", event: ClusterEvent): boolean;
   /** To whoever listens. The same promise: fire and forget. */
   notify(notice: Notice): boolean;
-  /** Everything sent to this node or to all. Resolves when the subscription stands. */
-  subscribe(node: string, deliver: (event: ClusterEvent) => void): Promise<() => Promise<void>>;
+  /**
+   * Asks one node, or all, the asker too. Resolves with the answers that came in time: none when
+   * the bus is silent. Never rejects. A node of the release before does not answer.
+   */
+  ask(node: string | "all", question: Question, options: AskOptions): Promise<readonly Answer[]>;
+  /**
+   * Everything sent to this node or to all. Resolves when the subscription stands. `answer` is
+   * asked what others ask this node; null, or a throw: no answer.
+   */
+  subscribe(
+    node: string,
+    deliver: (event: ClusterEvent) => void,
+    answer?: (question: Question) => Omit<Answer, "node"> | null,
+  ): Promise<() => Promise<void>>;
   /** Notices of one kind, or of all; for tests, tools and embedded listeners. */
   listen(
     kind: Notice["kind"] | "*",

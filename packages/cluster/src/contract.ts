@@ -5,6 +5,7 @@
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { BusFault, ClusterBus, ClusterEvent, Notice } from "./bus.ts";
+import { askContract } from "./contract-ask.ts";
 import { createInbox, failure } from "./inbox.ts";
 
 /** Buses that hear each other, and nobody else. */
@@ -23,6 +24,7 @@ export const connectEvent: Extract<ClusterEvent, { type: "connect" }> = {
   displaced: ["a.3.1", "a.3.2"],
   takenOver: ["a.3.9"],
   atMs: 1_790_000_000_123,
+  ack: true,
 };
 
 export const openedNotice: Notice = {
@@ -46,6 +48,7 @@ export function busContract(name: string, make: () => Promise<BusRig>): void {
 
     describe("publish", () => publishContract(() => rig));
     describe("subscribe", () => subscribeContract(() => rig));
+    describe("ask", () => askContract(() => rig));
     describe("notify", () => notifyContract(() => rig));
   });
 }
@@ -78,7 +81,8 @@ function publishContract(rig: () => BusRig): void {
 
   const events: readonly (readonly [string, ClusterEvent])[] = [
     ["connect", connectEvent],
-    ["empty connect", { ...connectEvent, account: "", displaced: [], takenOver: [], atMs: 0 }],
+    ["empty connect", { ...connectEvent, displaced: [], takenOver: [], atMs: 0, ack: false }],
+    ["acked", { type: "acked", node: "a", by: "b.7.1", connections: ["a.3.1"] }],
     ["ended", { type: "ended", connections: ["a.3.1"], reason: "logout" }],
     ["empty ended", { type: "ended", connections: [], reason: "" }],
     ["drain in turn", { type: "drain", inTurn: true }],
@@ -296,5 +300,5 @@ function ended(connection: string): ClusterEvent {
 
 function size(event: ClusterEvent): number {
   if (event.type === "connect") return event.displaced.length + event.takenOver.length;
-  return event.type === "ended" ? event.connections.length : 0;
+  return event.type === "drain" ? 0 : event.connections.length;
 }

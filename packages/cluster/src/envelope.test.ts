@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import type { ClusterEvent } from "./bus.ts";
+import type { ClusterEvent, Question } from "./bus.ts";
 import { connectEvent } from "./contract.ts";
-import { decodeEvent, encodeEvent } from "./envelope.ts";
+import { decodeAnswer, decodeEvent, encodeAnswer, encodeEvent } from "./envelope.ts";
 
 const text = fc.string({ unit: "grapheme" });
 const address = fc.record({
@@ -11,9 +11,21 @@ const address = fc.record({
 });
 const time = fc.maxSafeNat();
 
+describe("decodeAnswer", () => {
+  test("answer decodes to what was encoded, without the fraction of its time", () => {
+    const bytes = encodeAnswer({ node: "edge-1-af", reachingMs: 45_000.4 });
+
+    expect(decodeAnswer(bytes)).toEqual({ node: "edge-1-af", reachingMs: 45_000 });
+  });
+
+  test("answer without a name is refused", () => {
+    expect(() => decodeAnswer(new Uint8Array())).toThrow("it names no node");
+  });
+});
+
 describe("decodeEvent", () => {
   test("event decodes to what was encoded", () => {
-    const events: fc.Arbitrary<ClusterEvent> = fc.oneof(
+    const events: fc.Arbitrary<ClusterEvent | Question> = fc.oneof(
       fc.record({
         type: fc.constant("connect" as const),
         account: text,
@@ -21,7 +33,15 @@ describe("decodeEvent", () => {
         displaced: fc.array(text),
         takenOver: fc.array(text),
         atMs: time,
+        ack: fc.boolean(),
       }),
+      fc.record({
+        type: fc.constant("acked" as const),
+        node: text,
+        by: text,
+        connections: fc.array(text),
+      }),
+      fc.constant({ type: "reach" as const }),
       fc.record({
         type: fc.constant("ended" as const),
         connections: fc.array(text),
@@ -41,7 +61,8 @@ describe("decodeEvent", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
         try {
-          expect(["connect", "ended", "drain"]).toContain(decodeEvent(bytes).type);
+          const types = ["connect", "ended", "drain", "acked", "reach"];
+          expect(types).toContain(decodeEvent(bytes).type);
         } catch (error) {
           expect(error).toBeInstanceOf(Error);
         }
@@ -77,6 +98,12 @@ describe("decodeEvent", () => {
     const bytes = encodeEvent({ ...connectEvent, by: { node: "", connection: "" } });
 
     expect(() => decodeEvent(bytes)).toThrow("Cannot decode address: a part is missing");
+  });
+
+  test("connect event of the release before asks for no ack", () => {
+    const bytes = encodeEvent({ ...connectEvent, ack: false }); // false is not written
+
+    expect(decodeEvent(bytes)).toEqual({ ...connectEvent, ack: false });
   });
 
   test("time with a fraction is rounded, for the wire has none", () => {

@@ -3,15 +3,32 @@
  * subject, what comes out is a whole event, or an error that says what was wrong.
  */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import type { Address, ClusterEvent } from "./bus.ts";
-import { EnvelopeSchema, type Address as WireAddress } from "./gen/cluster_pb.ts";
+import type { Address, Answer, ClusterEvent, Question } from "./bus.ts";
+import {
+  AnswerSchema,
+  EnvelopeSchema,
+  ReachSchema,
+  type Address as WireAddress,
+} from "./gen/cluster_pb.ts";
 
-export function encodeEvent(event: ClusterEvent): Uint8Array {
+export function encodeEvent(event: ClusterEvent | Question): Uint8Array {
   return toBinary(EnvelopeSchema, create(EnvelopeSchema, { event: wireEvent(event) }));
 }
 
+export function encodeAnswer({ node, reachingMs }: Answer): Uint8Array {
+  const value = { node, reachingMs: wireTime(reachingMs) };
+  return toBinary(AnswerSchema, create(AnswerSchema, value));
+}
+
+/** Throws when the bytes are no answer. */
+export function decodeAnswer(bytes: Uint8Array): Answer {
+  const { node, reachingMs } = fromBinary(AnswerSchema, bytes);
+  if (node === "") throw new Error("Cannot decode answer: it names no node");
+  return { node, reachingMs: integer(reachingMs) };
+}
+
 /** Throws when the bytes are no event, or one that this release does not know. */
-export function decodeEvent(bytes: Uint8Array): ClusterEvent {
+export function decodeEvent(bytes: Uint8Array): ClusterEvent | Question {
   const { event } = fromBinary(EnvelopeSchema, bytes);
   switch (event.case) {
     case "connect":
@@ -22,11 +39,18 @@ export function decodeEvent(bytes: Uint8Array): ClusterEvent {
         displaced: event.value.displaced,
         takenOver: event.value.takenOver,
         atMs: integer(event.value.atMs),
+        ack: event.value.ack,
       };
     case "ended":
       return { type: "ended", connections: event.value.connections, reason: event.value.reason };
     case "drain":
       return { type: "drain", inTurn: event.value.inTurn };
+    case "acked": {
+      const { node, by, connections } = event.value;
+      return { type: "acked", node, by, connections };
+    }
+    case "reach":
+      return { type: "reach" };
     case undefined:
       throw new Error("Cannot decode event: it is of no known type");
     default:
@@ -35,12 +59,13 @@ export function decodeEvent(bytes: Uint8Array): ClusterEvent {
 }
 
 /** Spelt out field by field: what is not in the proto file must not ride along. */
-function wireEvent(event: ClusterEvent) {
+function wireEvent(event: ClusterEvent | Question) {
   switch (event.type) {
     case "connect": {
-      const { account, displaced, takenOver } = event;
+      const { account, displaced, takenOver, ack } = event;
       const lists = { displaced: [...displaced], takenOver: [...takenOver] };
-      const value = { account, by: wireAddress(event.by), ...lists, atMs: wireTime(event.atMs) };
+      const moment = { atMs: wireTime(event.atMs), ack };
+      const value = { account, by: wireAddress(event.by), ...lists, ...moment };
       return { case: "connect" as const, value };
     }
     case "ended": {
@@ -49,6 +74,12 @@ function wireEvent(event: ClusterEvent) {
     }
     case "drain":
       return { case: "drain" as const, value: { inTurn: event.inTurn } };
+    case "acked": {
+      const { node, by, connections } = event;
+      return { case: "acked" as const, value: { node, by, connections: [...connections] } };
+    }
+    case "reach":
+      return { case: "reach" as const, value: create(ReachSchema) };
     default:
       return event satisfies never;
   }

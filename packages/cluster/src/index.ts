@@ -1,5 +1,14 @@
 /** One node speaks to another. The real bus is `@holdfast/cluster/nats`, its rules `./contract`. */
-export type { Address, BusFault, ClusterBus, ClusterEvent, Notice } from "./bus.ts";
+export type {
+  Address,
+  Answer,
+  AskOptions,
+  BusFault,
+  ClusterBus,
+  ClusterEvent,
+  Notice,
+  Question,
+} from "./bus.ts";
 export {
   createMemoryBus,
   createMemoryHub,

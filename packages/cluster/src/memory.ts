@@ -3,7 +3,15 @@
  * in a hurry: what is published arrives in a later turn of the event loop, in the order in which it
  * was published.
  */
-import type { BusFault, ClusterBus, ClusterEvent, Notice } from "./bus.ts";
+import type {
+  Answer,
+  AskOptions,
+  BusFault,
+  ClusterBus,
+  ClusterEvent,
+  Notice,
+  Question,
+} from "./bus.ts";
 import { assertName } from "./name.ts";
 import { splitEvent } from "./split.ts";
 
@@ -21,6 +29,8 @@ export interface MemoryHub {
 export interface MemoryHubOptions {
   /** True: the message is lost on the way, and nobody is told. For tests of a lossy bus. */
   readonly drop?: (message: ClusterEvent | Notice) => boolean;
+  /** True: questions to this node, or to "all", are lost. */
+  readonly isDeaf?: (node: string | "all") => boolean;
   readonly onFault?: (fault: BusFault, error: unknown) => void;
   /** Messages that may wait for the next turn; more are refused. */
   readonly queueMax?: number;
@@ -29,22 +39,29 @@ export interface MemoryHubOptions {
 interface Subscriber {
   /** True for what is meant for this subscriber; compared with `Message.to`. */
   readonly wants: (to: string) => boolean;
-  readonly deliver: (message: ClusterEvent | Notice) => void;
+  readonly deliver: (message: ClusterEvent | Notice | Asking) => void;
+}
+
+/** A question under way, and where its answers go. */
+interface Asking {
+  readonly question: Question;
+  readonly reply: (answer: Answer) => void;
 }
 
 interface Message {
   readonly to: string; // "node:<node>", "nodes" or "event:<kind>"
-  readonly message: ClusterEvent | Notice;
+  readonly message: ClusterEvent | Notice | Asking;
 }
 
 const QUEUE_MAX = 65_536;
 
 export function createMemoryHub(options: MemoryHubOptions = {}): MemoryHub {
   const { drop = () => false, onFault = () => {}, queueMax = QUEUE_MAX } = options;
+  const { isDeaf = () => false } = options;
   const subscribers = new Set<Subscriber>();
   let queue: Message[] = []; // not empty: a delivery is under way
 
-  return { bus: () => createBus({ send, add, onFault }) };
+  return { bus: () => createBus({ send, add, isDeaf, onFault }) };
 
   function send(messages: readonly Message[]): boolean {
     if (queue.length + messages.length > queueMax) {
@@ -60,11 +77,11 @@ export function createMemoryHub(options: MemoryHubOptions = {}): MemoryHub {
     const due = queue;
     queue = []; // what is published from now on waits for the next turn
     for (const { to, message } of due) {
-      if (!drop(message)) deliver(to, message);
+      if ("question" in message || !drop(message)) deliver(to, message);
     }
   }
 
-  function deliver(to: string, message: ClusterEvent | Notice): void {
+  function deliver(to: string, message: Message["message"]): void {
     for (const subscriber of subscribers) {
       if (!subscriber.wants(to)) continue;
       try {
@@ -89,19 +106,42 @@ export function createMemoryBus(options: MemoryHubOptions = {}): MemoryBus {
 function createBus(hub: {
   readonly send: (messages: readonly Message[]) => boolean;
   readonly add: (subscriber: Subscriber) => () => void;
+  readonly isDeaf: (node: string | "all") => boolean;
   readonly onFault: (fault: BusFault, error: unknown) => void;
 }): MemoryBus {
   const removals = new Set<() => void>();
   let isClosed = false;
 
-  return { publish, notify, subscribe, listen, isConnected: () => !isClosed, close };
+  return { publish, notify, ask, subscribe, listen, isConnected: () => !isClosed, close };
 
   function publish(node: string | "all", event: ClusterEvent): boolean {
     return attempt(() => {
-      if (node !== "all") assertName("node", node);
-      const to = node === "all" ? "nodes" : `node:${node}`;
+      const to = placeOf(node);
       return splitEvent(event).map((message) => ({ to, message }));
     });
+  }
+
+  async function ask(
+    node: string | "all",
+    question: Question,
+    { timeoutMs, answersMax = node === "all" ? Number.POSITIVE_INFINITY : 1 }: AskOptions,
+  ): Promise<readonly Answer[]> {
+    const answers: Answer[] = [];
+    const { promise: done, resolve: finish } = Promise.withResolvers<void>();
+    const reply = (answer: Answer): void => {
+      answers.push(answer);
+      if (answers.length >= answersMax) finish();
+    };
+    if (isClosed) return answers;
+    const isSent = attempt(() => {
+      const to = placeOf(node);
+      return hub.isDeaf(node) ? [] : [{ to, message: { question, reply } }];
+    });
+    if (!isSent) return answers;
+    const timer = setTimeout(finish, timeoutMs);
+    await done;
+    clearTimeout(timer);
+    return [...answers]; // what comes later comes too late
   }
 
   function notify(notice: Notice): boolean {
@@ -124,12 +164,16 @@ function createBus(hub: {
   async function subscribe(
     node: string,
     deliver: (event: ClusterEvent) => void,
+    answer: (question: Question) => Omit<Answer, "node"> | null = () => null,
   ): Promise<() => Promise<void>> {
     assertName("node", node);
     return join({
       wants: (to) => to === "nodes" || to === `node:${node}`,
       deliver: (message) => {
         if ("type" in message) deliver(message);
+        if (!("question" in message)) return;
+        const found = answer(message.question);
+        if (found) setImmediate(message.reply, { node, ...found });
       },
     });
   }
@@ -161,4 +205,10 @@ function createBus(hub: {
     for (const remove of removals) remove();
     removals.clear();
   }
+}
+
+function placeOf(node: string | "all"): string {
+  if (node === "all") return "nodes";
+  assertName("node", node);
+  return `node:${node}`;
 }

@@ -152,6 +152,30 @@ describe("createNatsBus", () => {
     expect(link.isConnected()).toBe(true);
   });
 
+  test("NATS that stands still gives no answers, in time, and none when it is gone", async () => {
+    const own = await startNats();
+    const link = await connectNats({
+      ...{ urls: own.url, name: "test", startTimeoutMs: 5000, onFault: () => {} },
+    });
+    const bus = createNatsBus({ connection: link, onFault: () => {} });
+    await bus.subscribe(
+      "a",
+      () => {},
+      () => ({ reachingMs: 1 }),
+    );
+    const ask = () => bus.ask("all", { type: "reach" }, { timeoutMs: 300 });
+    expect(await ask()).toEqual([{ node: "a", reachingMs: 1 }]);
+
+    own.signal("SIGSTOP");
+    expect(await ask()).toEqual([]);
+    own.signal("SIGKILL");
+    while (link.isConnected()) await link.ping(100);
+    expect(await ask()).toEqual([]);
+
+    await link.close();
+    await own.stop();
+  });
+
   test.each(["", "a.", "a b", "*", "hf.>"])("prefix %p is refused", async (prefix) => {
     await using rig = createRig();
     const { link } = await rig.node();

@@ -3,9 +3,10 @@
  * NATS is a wire here and no memory; what it loses is made good by the registry.
  */
 import type { Msg, Subscription } from "nats";
-import type { BusFault, ClusterBus, ClusterEvent, Notice } from "./bus.ts";
-import { decodeEvent, encodeEvent } from "./envelope.ts";
+import type { Answer, BusFault, ClusterBus, ClusterEvent, Notice, Question } from "./bus.ts";
+import { decodeEvent, encodeAnswer, encodeEvent } from "./envelope.ts";
 import { assertName } from "./name.ts";
+import { createNatsAsk } from "./nats-ask.ts";
 import type { NatsLink } from "./nats-link.ts";
 import { decodeNotice, encodeNotice } from "./notice.ts";
 import { splitEvent } from "./split.ts";
@@ -39,15 +40,17 @@ export function createNatsBus(options: {
     throw new Error(`Cannot use subject prefix "${prefix}": it must match ${PREFIX.source}`);
   }
 
-  return { publish, notify, subscribe, listen, isConnected: connection.isConnected };
+  const subjectOf = (node: string | "all") =>
+    node === "all" ? `${prefix}.nodes` : `${prefix}.node.${node}`;
+  const ask = createNatsAsk({ connection, subjectOf, onFault });
+  return { publish, notify, ask, subscribe, listen, isConnected: connection.isConnected };
 
   function publish(node: string | "all", event: ClusterEvent): boolean {
     const messages = encoded(() => {
       if (node !== "all") assertName("node", node);
       return splitEvent(event).map(encodeEvent);
     });
-    const subject = node === "all" ? `${prefix}.nodes` : `${prefix}.node.${node}`;
-    return messages?.every((message) => connection.publish(subject, message)) ?? false;
+    return messages?.every((message) => connection.publish(subjectOf(node), message)) ?? false;
   }
 
   function notify(notice: Notice): boolean {
@@ -71,9 +74,17 @@ export function createNatsBus(options: {
   async function subscribe(
     node: string,
     deliver: (event: ClusterEvent) => void,
+    answer: (question: Question) => Omit<Answer, "node"> | null = () => null,
   ): Promise<() => Promise<void>> {
     assertName("node", node);
-    return join([`${prefix}.node.${node}`, `${prefix}.nodes`], decodeEvent, deliver);
+    return join([subjectOf(node), subjectOf("all")], decodeEvent, (event, { reply }) => {
+      if (event.type !== "reach") {
+        deliver(event);
+        return;
+      }
+      const found = reply ? answer(event) : null;
+      if (reply && found) connection.publish(reply, encodeAnswer({ node, ...found }));
+    });
   }
 
   function listen(
@@ -86,7 +97,7 @@ export function createNatsBus(options: {
   async function join<Message>(
     subjects: readonly string[],
     decode: (bytes: Uint8Array) => Message,
-    deliver: (message: Message) => void,
+    deliver: (message: Message, raw: Msg) => void,
   ): Promise<() => Promise<void>> {
     const refusals: Error[] = [];
     const callback = (error: Error | null, message: Msg) => {
@@ -112,13 +123,13 @@ export function createNatsBus(options: {
   function receive<Message>(
     message: Msg,
     decode: (bytes: Uint8Array) => Message,
-    deliver: (message: Message) => void,
+    deliver: (message: Message, raw: Msg) => void,
   ): void {
     let fault: BusFault = "decode";
     try {
       const decoded = decode(message.data);
       fault = "deliver";
-      deliver(decoded);
+      deliver(decoded, message);
     } catch (error) {
       onFault(fault, error);
     }

@@ -19,6 +19,7 @@ export function splitEvent(event: ClusterEvent): readonly ClusterEvent[] {
       }));
     }
     case "ended":
+    case "acked":
       return windows(event.connections.length).map(([from, to]) => ({
         ...event,
         connections: event.connections.slice(from, to),

@@ -12,6 +12,7 @@ import { alive, receive, textMessage } from "./dispatch.ts";
 import { drainPeers } from "./drain.ts";
 import { closeLosers } from "./handlers/login.ts";
 import { createHub } from "./hub.ts";
+import { type ConnectEvent, createKicks, kickTickMs } from "./kicks.ts";
 import { createSweep, sweepIntervalMs } from "./liveness.ts";
 import type { EdgeMetrics } from "./metrics.ts";
 import type { EdgeNode } from "./node.ts";
@@ -94,6 +95,7 @@ export function createEdge(options: EdgeOptions): Edge {
       drainStartedMs === 0 ? 0 : (clock.monotonic() - drainStartedMs) / 1000,
     drainWindowSeconds: config.drainWindowMs / 1000,
     renewedAtMs: () => node.seats.renewedAtMs,
+    kicksPending: () => node.kicks.size,
   });
 
   return {
@@ -123,6 +125,7 @@ export function createEdge(options: EdgeOptions): Edge {
     const expire = () => deadlines.tick(clock.monotonic());
     stops.push(clock.every(deadlines.intervalMs, () => guarded(expire)));
     stops.push(clock.every(pushTickMs, () => guarded(pushes.tick)));
+    stops.push(clock.every(kickTickMs, () => guarded(node.kicks.tick)));
     stops.push(
       clock.every(jittered(config.renewIntervalMs), () => {
         void node.seats.beat(); // before the leases it speaks of are written
@@ -201,6 +204,10 @@ function told(node: EdgeNode, event: ClusterEvent, options: EdgeOptions): void {
   switch (event.type) {
     case "connect":
       closeLosers(node, event.displaced, event.takenOver, node.clock.now() - event.atMs);
+      if (event.ack) acknowledge(node, event);
+      return;
+    case "acked":
+      node.kicks.acked(event);
       return;
     case "ended":
       for (const id of event.connections) {
@@ -214,6 +221,12 @@ function told(node: EdgeNode, event: ClusterEvent, options: EdgeOptions): void {
     default:
       event satisfies never;
   }
+}
+
+/** Whoever is not here has gone: connection ids are never used again. */
+function acknowledge(node: EdgeNode, { by, displaced, takenOver }: ConnectEvent): void {
+  const connections = [...displaced, ...takenOver];
+  node.bus.publish(by.node, { type: "acked", node: node.id, by: by.connection, connections });
 }
 
 function createNode(options: EdgeOptions, clock: Clock): EdgeNode {
@@ -247,6 +260,7 @@ function createNode(options: EdgeOptions, clock: Clock): EdgeNode {
     upstream: options.upstream,
     hub: createHub(),
     seats: createSeats(() => node, options.ledger),
+    kicks: createKicks(() => node),
     deadlines: createDeadlines(clock.monotonic()),
     rates: createRequestRates(config),
     pushes: createPushes(() => node, { rules, limits: config, outbound }),

@@ -6,6 +6,7 @@
 import { closeCodeNames, type Ending } from "@holdfast/protocol";
 import type { CounterCell, HistogramCell, Metrics } from "@holdfast/runtime";
 import type { StoreFault } from "@holdfast/session";
+import { type FenceReadings, fenceMetrics, watchFence } from "./fence-metrics.ts";
 import type { Counts } from "./hub.ts";
 import { pushMetrics } from "./push/push-metrics.ts";
 import { requestMetrics } from "./request-metrics.ts";
@@ -26,7 +27,7 @@ const authBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
 const sizeBuckets = [64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216];
 
 /** What is read when somebody collects. */
-export interface EdgeReadings {
+export interface EdgeReadings extends FenceReadings {
   readonly counts: () => Counts;
   readonly connectionsMax: number;
   readonly seats: () => number;
@@ -55,6 +56,7 @@ export function createEdgeMetrics(metrics: Metrics) {
     ...requestMetrics(metrics),
     ...pushMetrics(metrics),
     ...faultMetrics(metrics),
+    ...fenceMetrics(metrics),
     /** Gauges that are read from the node; called once, when the node exists. */
     watch: (readings: EdgeReadings) => watch(metrics, readings),
   };
@@ -266,6 +268,7 @@ function faultMetrics(metrics: Metrics) {
 }
 
 function watch(metrics: Metrics, readings: EdgeReadings): void {
+  watchFence(metrics, readings);
   const connections = metrics.gauge({
     name: "holdfast_connections",
     help: "Open connections; draining ones have been told Close",

@@ -6,6 +6,7 @@ import type { SessionRegistry } from "@holdfast/session";
 import type { EdgeConfig } from "./config.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Hub } from "./hub.ts";
+import type { Kicks } from "./kicks.ts";
 import type { EdgeMetrics } from "./metrics.ts";
 import type { NodePushes } from "./push/pushes.ts";
 import type { RequestRates } from "./request-rates.ts";
@@ -24,6 +25,7 @@ export interface EdgeNode {
   readonly upstream: Upstream;
   readonly hub: Hub;
   readonly seats: Seats;
+  readonly kicks: Kicks;
   readonly deadlines: Deadlines;
   readonly rates: RequestRates;
   readonly pushes: NodePushes;

@@ -182,6 +182,13 @@ export const edgeSettings = {
     max: 60 * minute,
     meaning: "The window of the kick-war breaker",
   }),
+  EDGE_KICKS_PENDING_MAX: integer({
+    default: 10_000,
+    min: 1,
+    max: 1_000_000,
+    unit: "displacements",
+    meaning: "Those repeated to other nodes until acknowledged; more are left to renewal",
+  }),
   ...limitSettings,
   // Ending.
   EDGE_TCP_CLOSE_NOTIFY: choice(closeNotify, {

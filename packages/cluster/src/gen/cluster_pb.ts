@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cluster.proto.
  */
 export const file_cluster: GenFile = /*@__PURE__*/
-  fileDesc("Cg1jbHVzdGVyLnByb3RvEhNob2xkZmFzdC5jbHVzdGVyLnYxIisKB0FkZHJlc3MSDAoEbm9kZRgBIAEoCRISCgpjb25uZWN0aW9uGAIgASgJIp4BCghFbnZlbG9wZRIvCgdjb25uZWN0GAEgASgLMhwuaG9sZGZhc3QuY2x1c3Rlci52MS5Db25uZWN0SAASKwoFZW5kZWQYAiABKAsyGi5ob2xkZmFzdC5jbHVzdGVyLnYxLkVuZGVkSAASKwoFZHJhaW4YAyABKAsyGi5ob2xkZmFzdC5jbHVzdGVyLnYxLkRyYWluSABCBwoFZXZlbnQiegoHQ29ubmVjdBIPCgdhY2NvdW50GAEgASgJEigKAmJ5GAIgASgLMhwuaG9sZGZhc3QuY2x1c3Rlci52MS5BZGRyZXNzEhEKCWRpc3BsYWNlZBgDIAMoCRISCgp0YWtlbl9vdmVyGAQgAygJEg0KBWF0X21zGAUgASgDIiwKBUVuZGVkEhMKC2Nvbm5lY3Rpb25zGAEgAygJEg4KBnJlYXNvbhgCIAEoCSIYCgVEcmFpbhIPCgdpbl90dXJuGAEgASgIYgZwcm90bzM");
+  fileDesc("Cg1jbHVzdGVyLnByb3RvEhNob2xkZmFzdC5jbHVzdGVyLnYxIisKB0FkZHJlc3MSDAoEbm9kZRgBIAEoCRISCgpjb25uZWN0aW9uGAIgASgJIvgBCghFbnZlbG9wZRIvCgdjb25uZWN0GAEgASgLMhwuaG9sZGZhc3QuY2x1c3Rlci52MS5Db25uZWN0SAASKwoFZW5kZWQYAiABKAsyGi5ob2xkZmFzdC5jbHVzdGVyLnYxLkVuZGVkSAASKwoFZHJhaW4YAyABKAsyGi5ob2xkZmFzdC5jbHVzdGVyLnYxLkRyYWluSAASKwoFYWNrZWQYBCABKAsyGi5ob2xkZmFzdC5jbHVzdGVyLnYxLkFja2VkSAASKwoFcmVhY2gYBSABKAsyGi5ob2xkZmFzdC5jbHVzdGVyLnYxLlJlYWNoSABCBwoFZXZlbnQihwEKB0Nvbm5lY3QSDwoHYWNjb3VudBgBIAEoCRIoCgJieRgCIAEoCzIcLmhvbGRmYXN0LmNsdXN0ZXIudjEuQWRkcmVzcxIRCglkaXNwbGFjZWQYAyADKAkSEgoKdGFrZW5fb3ZlchgEIAMoCRINCgVhdF9tcxgFIAEoAxILCgNhY2sYBiABKAgiNgoFQWNrZWQSDAoEbm9kZRgBIAEoCRIKCgJieRgCIAEoCRITCgtjb25uZWN0aW9ucxgDIAMoCSIHCgVSZWFjaCIrCgZBbnN3ZXISDAoEbm9kZRgBIAEoCRITCgtyZWFjaGluZ19tcxgCIAEoAyIsCgVFbmRlZBITCgtjb25uZWN0aW9ucxgBIAMoCRIOCgZyZWFzb24YAiABKAkiGAoFRHJhaW4SDwoHaW5fdHVybhgBIAEoCGIGcHJvdG8z");
 
 /**
  * One connection of one node. Connection ids are never used again, so a late event can hit nobody
@@ -68,6 +68,20 @@ export type Envelope = Message<"holdfast.cluster.v1.Envelope"> & {
      */
     value: Drain;
     case: "drain";
+  } | {
+    /**
+     * @generated from field: holdfast.cluster.v1.Acked acked = 4;
+     */
+    value: Acked;
+    case: "acked";
+  } | {
+    /**
+     * With a reply subject, on which an Answer is waited for.
+     *
+     * @generated from field: holdfast.cluster.v1.Reach reach = 5;
+     */
+    value: Reach;
+    case: "reach";
   } | { case: undefined; value?: undefined };
 };
 
@@ -114,6 +128,13 @@ export type Connect = Message<"holdfast.cluster.v1.Connect"> & {
    * @generated from field: int64 at_ms = 5;
    */
   atMs: bigint;
+
+  /**
+   * `by.node` waits for Acked, and asks again until it has it.
+   *
+   * @generated from field: bool ack = 6;
+   */
+  ack: boolean;
 };
 
 /**
@@ -122,6 +143,78 @@ export type Connect = Message<"holdfast.cluster.v1.Connect"> & {
  */
 export const ConnectSchema: GenMessage<Connect> = /*@__PURE__*/
   messageDesc(file_cluster, 2);
+
+/**
+ * What a Connect of `by` has told was done: these connections of the sender have gone.
+ *
+ * @generated from message holdfast.cluster.v1.Acked
+ */
+export type Acked = Message<"holdfast.cluster.v1.Acked"> & {
+  /**
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * The connection of the receiver that displaced them.
+   *
+   * @generated from field: string by = 2;
+   */
+  by: string;
+
+  /**
+   * @generated from field: repeated string connections = 3;
+   */
+  connections: string[];
+};
+
+/**
+ * Describes the message holdfast.cluster.v1.Acked.
+ * Use `create(AckedSchema)` to create a new message.
+ */
+export const AckedSchema: GenMessage<Acked> = /*@__PURE__*/
+  messageDesc(file_cluster, 3);
+
+/**
+ * A question: are you there, and do you reach the store?
+ *
+ * @generated from message holdfast.cluster.v1.Reach
+ */
+export type Reach = Message<"holdfast.cluster.v1.Reach"> & {
+};
+
+/**
+ * Describes the message holdfast.cluster.v1.Reach.
+ * Use `create(ReachSchema)` to create a new message.
+ */
+export const ReachSchema: GenMessage<Reach> = /*@__PURE__*/
+  messageDesc(file_cluster, 4);
+
+/**
+ * To the question of a node.
+ *
+ * @generated from message holdfast.cluster.v1.Answer
+ */
+export type Answer = Message<"holdfast.cluster.v1.Answer"> & {
+  /**
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * How long it has reached the store without a gap, milliseconds; 0: it does not.
+   *
+   * @generated from field: int64 reaching_ms = 2;
+   */
+  reachingMs: bigint;
+};
+
+/**
+ * Describes the message holdfast.cluster.v1.Answer.
+ * Use `create(AnswerSchema)` to create a new message.
+ */
+export const AnswerSchema: GenMessage<Answer> = /*@__PURE__*/
+  messageDesc(file_cluster, 5);
 
 /**
  * Sessions were ended (logout, revoke); these connections of the receiver are over.
@@ -145,7 +238,7 @@ export type Ended = Message<"holdfast.cluster.v1.Ended"> & {
  * Use `create(EndedSchema)` to create a new message.
  */
 export const EndedSchema: GenMessage<Ended> = /*@__PURE__*/
-  messageDesc(file_cluster, 3);
+  messageDesc(file_cluster, 6);
 
 /**
  * An operator asks the receiver to drain.
@@ -166,5 +259,5 @@ export type Drain = Message<"holdfast.cluster.v1.Drain"> & {
  * Use `create(DrainSchema)` to create a new message.
  */
 export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
-  messageDesc(file_cluster, 4);
+  messageDesc(file_cluster, 7);
 

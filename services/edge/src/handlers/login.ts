@@ -177,7 +177,7 @@ function tellLosers(node: EdgeNode, by: Peer, claim: Claim): void {
     const takenOver = connectionsOn(name, lost.takenOver);
     if (name === node.id) closeLosers(node, displaced, takenOver, 0);
     else {
-      node.bus.publish(name, { type: "connect", account, by: by.seat, displaced, takenOver, atMs });
+      node.kicks.tell(name, { account, by: by.seat, displaced, takenOver, atMs });
     }
   }
   for (const seat of claim.lapsed) {

@@ -126,6 +126,28 @@ for (const transport of transports) {
       await settle(wire);
     });
 
+    // Goal: one lost event costs a second, not a renewal. How: the first of each is dropped.
+    test("event that was lost is repeated, and acknowledged", async () => {
+      const lost = new Set<unknown>();
+      const isFirst = (message: ClusterEvent | Notice) =>
+        isConnectEvent(message) && lost.size < 1 && lost.add(message).size > 0;
+      await using cluster = await startCluster({
+        drop: isFirst,
+        node: { settings: { EDGE_RENEW_INTERVAL_MS: 5000 } },
+      });
+      const [first, second] = cluster.nodes as [TestEdge, TestEdge];
+      const older = await openSession(first, transport, "alice");
+
+      const newer = await openSession(second, other, "alice");
+
+      await expectClose(older.wire, transport, 6, "duplicate login", 4000);
+      const found = { found_by: "event" };
+      expect(await first.metric("holdfast_duplicate_closes_total", found)).toBe(1);
+      expect(await second.metric("holdfast_kicks_repeated_total")).toBe(1);
+      await until(async () => (await second.metric("holdfast_kicks_pending")) === 0, "its ack");
+      await settle(newer.wire);
+    });
+
     test("session that was ended is closed at a renewal, though nobody was told", async () => {
       await using cluster = await startCluster();
       const [first] = cluster.nodes as [TestEdge];
@@ -173,7 +195,7 @@ for (const transport of transports) {
 
       cluster.hub.bus().publish(first.config.nodeId, {
         ...{ type: "connect", account: "alice", by: { node: "far", connection: "9" } },
-        ...{ displaced: ["1"], takenOver: ["2x"], atMs: Date.now() },
+        ...{ displaced: ["1"], takenOver: ["2x"], atMs: Date.now(), ack: false },
       });
 
       await settle(wire);

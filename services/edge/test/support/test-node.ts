@@ -10,6 +10,7 @@ import { createMemoryRegistry, type Session } from "@holdfast/session";
 import { readEdgeConfig } from "../../src/config.ts";
 import { createDeadlines } from "../../src/deadlines.ts";
 import { createHub } from "../../src/hub.ts";
+import { createKicks } from "../../src/kicks.ts";
 import { createEdgeMetrics } from "../../src/metrics.ts";
 import type { EdgeNode } from "../../src/node.ts";
 import { createPushes } from "../../src/push/pushes.ts";
@@ -60,6 +61,7 @@ export function createTestNode(
     bus: createMemoryBus(),
     upstream: createScriptedUpstream(),
     seats: createSeats(() => node),
+    kicks: createKicks(() => node),
     deadlines: createDeadlines(clock.monotonic()),
     rates: createRequestRates(config),
     pushes: createPushes(() => node, { rules, limits: config, outbound }),
