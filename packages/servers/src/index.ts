@@ -4,4 +4,5 @@ export { type NatsOptions, probeNats, startNats } from "./nats.ts";
 export { freePort, isListening } from "./port.ts";
 export { type Place, type ProcessOptions, type Server, startProcess } from "./process.ts";
 export { probeRedis, startRedis } from "./redis.ts";
+export { type RedisProxy, startRedisProxy } from "./redis-proxy.ts";
 export { type RedisTopology, startRedisCluster, startRedisSentinel } from "./redis-topologies.ts";

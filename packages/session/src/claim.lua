@@ -1,5 +1,11 @@
 -- How login and resume take a seat; stands between prelude.lua and each of the two.
 
+-- A call that its node gave up is not run when Redis wakes: its client was told so, and may be
+-- seated elsewhere by now.
+local function is_late(late_after, now)
+  return late_after ~= '' and now > integer(late_after)
+end
+
 -- Displacements within the window: the kick-war breaker. [D35]
 local function recent_flaps(account, now)
   local recent = {}

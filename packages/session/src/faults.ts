@@ -19,3 +19,18 @@ export function faultOf(error: unknown): StoreFault {
   const text = error instanceof Error ? error.message : String(error);
   return words.find(([pattern]) => pattern.test(text))?.[1] ?? "other";
 }
+
+/** A script did not run, since the call had been given up before. */
+export class LateCall extends Error {
+  constructor() {
+    super("Call reached Redis after it had timed out");
+    this.name = "LateCall";
+  }
+}
+
+/** False: Redis has refused it, or it was never sent. Else it may have run, or may run yet. */
+export function mayHaveRun(error: unknown): boolean {
+  if (!(error instanceof Error)) return true;
+  if (error instanceof LateCall) return false;
+  return error.name !== "ReplyError" && !/isn't (writeable|ready)/.test(error.message);
+}

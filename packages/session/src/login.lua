@@ -1,13 +1,15 @@
 -- Opens a session with a token, once. [D19]
--- ARGV: token hash, sid, secret hash, node, connection, call, client metadata.
+-- ARGV: token hash, sid, secret hash, node, connection, call, client metadata, and the
+-- time after which the call was given up ('' for none).
 -- Returns 'claimed' and the claim, or a refusal.
 --
 -- A call that its node has given up still runs when Redis wakes, so the token is marked as used by
 -- a seat instead of deleted: the same connection finds its own session again, anybody else is a
 -- replay. The mark is written before the limit is asked for, and a refusal is remembered with it.
-local hash, sid, secret, node, conn, call, client = unpack(ARGV)
+local hash, sid, secret, node, conn, call, client, late_after = unpack(ARGV)
 local base = base_of(KEYS[1])
 local now, stamp = clock()
+if is_late(late_after, now) then return { 'late', now } end
 local token_key = base .. 'token:' .. hash
 local token = read_fields(token_key)
 local seat = { node = node, conn = conn, call = integer(call) }

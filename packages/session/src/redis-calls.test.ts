@@ -36,7 +36,7 @@ async function open(account: string) {
   const key = `hf:{${tag}}:account`;
   const place = [seat.node, seat.connection];
   const login = (call: number) => {
-    const args = [hashOf(tokenSecret), sid, hashOf(secret), ...place, String(call), "{}"];
+    const args = [hashOf(tokenSecret), sid, hashOf(secret), ...place, String(call), "{}", ""];
     return redis.run(scripts.login, [key], args);
   };
   const leaveBehind = (call: number) =>
@@ -93,6 +93,8 @@ describe("a leave behind a call", () => {
 
     expect(await registry.renew([client.holding])).toEqual(["held"]);
 
+    expect(await world.online()).toBe(1);
+    await world.leaveBehind(1_000_000); // arrives again
     expect(await world.online()).toBe(1);
   });
 });

@@ -69,67 +69,6 @@ describe("createRedisRegistry", () => {
     expect((await registry.issue(identity("anna"), 1000)).online).toBe(1);
   }, 20_000);
 
-  // A frozen Redis runs what it was sent when it wakes. The login was given up by then, so the
-  // leave behind it must have freed the seat; and the same connection may ask again.
-  test("a login that timed out leaves no seat behind, and may be repeated", async () => {
-    const { server, registry } = await open();
-    const { token } = await registry.issue(identity("anna"), 60_000);
-    const presented = present(token);
-    server.signal("SIGSTOP");
-    const startedMs = performance.now();
-
-    const fault = await faultOf(registry.login(token, presented));
-
-    expect(fault).toBe("timeout");
-    expect(performance.now() - startedMs).toBeLessThan(1000);
-    server.signal("SIGCONT");
-    await until(async () => (await faultOfIssue(registry)) === null);
-    expect((await registry.issue(identity("anna"), 1000)).online).toBe(0);
-    expect(await registry.login(token, present(token))).toBe("replayed"); // it did run
-    const again = letIn(await registry.login(token, presented), presented);
-    expect(again.claim.online).toBe(1);
-  }, 20_000);
-
-  // So long that the connection is given up as well: what was sent on it still runs.
-  test("calls that timed out on a connection that was given up leave no seats behind", async () => {
-    const { server, registry, redis } = await open();
-    const accounts = Array.from({ length: 20 }, (_, index) => `account-${index}`);
-    const tokens = await Promise.all(
-      accounts.map(async (account) => (await registry.issue(identity(account), 60_000)).token),
-    );
-    server.signal("SIGSTOP");
-
-    const faults = await Promise.all(
-      tokens.map((token) => faultOf(registry.login(token, present(token)))),
-    );
-
-    expect(new Set(faults)).toEqual(new Set(["timeout"]));
-    await until(async () => (await faultOfIssue(registry)) === "refused");
-    server.signal("SIGCONT");
-    await until(async () => (await faultOfIssue(registry)) === null);
-    await until(redis.ping);
-    for (const account of accounts) {
-      expect((await registry.issue(identity(account), 1000)).online).toBe(0);
-    }
-    expect(await registry.login(tokens[0]!, present(tokens[0]!))).toBe("replayed"); // it did run
-  }, 20_000);
-
-  test("a resume that timed out leaves the session to its client", async () => {
-    const { server, registry } = await open();
-    const a = await login(registry, "anna");
-    server.signal("SIGSTOP");
-
-    const fault = await faultOf(registry.resume(a.claim.sessionId, present(a.claim.sessionId)));
-
-    expect(fault).toBe("timeout");
-    server.signal("SIGCONT");
-    await until(async () => (await faultOfIssue(registry)) === null);
-    expect((await registry.issue(identity("anna"), 1000)).online).toBe(0);
-    const presented = present(a.claim.sessionId);
-    const b = letIn(await registry.resume(a.claim.sessionId, presented), presented);
-    expect(b.claim.isAliasUsed).toBe(true);
-  }, 20_000);
-
   // The same data, another life of the process: it may have forgotten who used a token.
   test("a token of before a restart is refused, a session of before is not", async () => {
     const { server, registry } = await open(["--appendonly", "yes", "--appendfsync", "always"]);

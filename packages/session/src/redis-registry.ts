@@ -4,7 +4,7 @@
  * client library: redis.ts lends it a connection.
  */
 import { checkIssue, checkPresented } from "./bounds.ts";
-import { faultOf } from "./faults.ts";
+import { faultOf, LateCall, mayHaveRun } from "./faults.ts";
 import {
   createSecret,
   formatSessionId,
@@ -15,8 +15,16 @@ import {
   parseToken,
   tagOf,
 } from "./identifiers.ts";
+import { createOwedLeaves } from "./redis-owed.ts";
 import { createRenewal } from "./redis-renew.ts";
-import { decodeClaim, decodeEnd, decodeIssue, decodeReap, decodeSeats } from "./replies.ts";
+import {
+  decodeClaim,
+  decodeEnd,
+  decodeIssue,
+  decodeLate,
+  decodeReap,
+  decodeSeats,
+} from "./replies.ts";
 import type { Script, Scripts } from "./scripts.ts";
 import {
   type Claim,
@@ -34,9 +42,17 @@ export interface ScriptRunner {
   run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown>;
   /** Keeps them in every node's cache, also of nodes that come later. Only saves time. */
   preload(scripts: readonly Script[]): void;
-  /** At once, behind what was sent before on the same connection; nobody hears what came of it. */
-  sendBehind(script: Script, keys: readonly string[], args: readonly string[]): void;
+  /**
+   * The time of Redis, milliseconds since 1970, after which a call that is made now was given up
+   * for sure; null while it is not known. Never too early, unless a clock has jumped.
+   */
+  lateAfterMs(): number | null;
+  /** A script told its time, milliseconds since 1970, in a call that was made at `askedMs`. */
+  heardTime(timeMs: number, askedMs: number): void;
 }
+
+/** All in all a call must end within a second: one more may start only so long after the first. */
+const ASK_AGAIN_MS_MAX = 90;
 
 export type OnFault = (stage: string, error: unknown) => void;
 
@@ -44,13 +60,15 @@ export function createRegistryOver(options: {
   readonly redis: ScriptRunner;
   readonly scripts: Scripts;
   readonly prefix: string;
+  readonly firstLeaseMs: number;
   readonly onFault: OnFault;
 }): SessionRegistry {
-  const { redis, scripts, prefix, onFault } = options;
+  const { redis, scripts, prefix, firstLeaseMs, onFault } = options;
   if (!/^[A-Za-z0-9_:-]{1,64}$/.test(prefix)) {
     throw new RangeError(`Cannot use ${prefix} as a prefix of keys: letters beyond [A-Za-z0-9_:-]`);
   }
   redis.preload(Object.values(scripts));
+  const owed = createOwedLeaves({ redis, leave: scripts.leave, validMs: firstLeaseMs, onFault });
   let calls = 0; // of this process; a later call of the same connection has a higher number
 
   return {
@@ -122,19 +140,39 @@ export function createRegistryOver(options: {
   }): Promise<Claim | Refusal> {
     const { tag, presented } = call;
     try {
-      const reply = await run(call.script, tag, call.args);
+      const reply = await askInTime(call.script, tag, call.args);
       const claim = decodeClaim(reply, tag);
       if (typeof claim === "string") return claim;
       const { sid } = claim.session;
       return { ...claim, sessionId: formatSessionId({ tag, sid, secret: presented.secret }) };
     } catch (error) {
-      // The script still runs when Redis wakes. What it then seats nobody would ever use, so the
-      // seat is given back right behind it; later it would be wrong, since the same connection may
-      // have asked again. [M4]
-      if (faultOf(error) === "timeout") {
-        redis.sendBehind(scripts.leave, [accountKey(tag)], call.behind);
-      }
+      // It may have run, or may still when Redis wakes, and what it seats nobody would ever use.
+      // The same connection may ask again before the leave gets there: that is what the number of
+      // the call is for. [M4]
+      const cause = error instanceof RegistryUnavailable ? error.cause : error;
+      if (mayHaveRun(cause)) owed.owe(accountKey(tag), call.behind);
       throw error;
+    }
+  }
+
+  /**
+   * The script refuses to run once this call was given up. If it says so while there is time left,
+   * a clock has jumped or another Redis has taken over: the answer told its time, so ask again.
+   */
+  async function askInTime(script: Script, tag: string, args: readonly string[]): Promise<unknown> {
+    const startedMs = performance.now();
+    for (let tries = 1; ; tries++) {
+      const askedMs = performance.now();
+      const lateAfterMs = redis.lateAfterMs();
+      const until = lateAfterMs === null ? "" : String(Math.ceil(lateAfterMs));
+      const reply = await run(script, tag, [...args, until]);
+      const timeMs = decodeLate(reply);
+      if (timeMs === null) return reply;
+      redis.heardTime(timeMs, askedMs);
+      if (tries < 2 && performance.now() - startedMs < ASK_AGAIN_MS_MAX) continue;
+      const cause = new LateCall();
+      onFault(script.name, cause);
+      throw new RegistryUnavailable("timeout", { cause });
     }
   }
 

@@ -30,13 +30,14 @@ export function createRedisWorld(
   const timed: ScriptRunner = {
     ...redis,
     run: (script, keys, args) => redis.run(script, keys, [...args, String(nowMs)]),
-    sendBehind: (script, keys, args) => redis.sendBehind(script, keys, [...args, String(nowMs)]),
+    lateAfterMs: () => null, // its clock stands still while a call is on its way
   };
   return {
     registry: createRegistryOver({
       redis: timed,
       scripts,
       prefix,
+      firstLeaseMs: settings.firstLeaseMs,
       onFault,
     }),
     ledger: createRedisLedger({ redis: timed, settings, prefix, clock, onFault }),

@@ -5,6 +5,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { Cluster, Redis, type RedisOptions } from "ioredis";
+import { createRedisClock } from "./redis-clock.ts";
 import { createRegistryOver, type OnFault, type ScriptRunner } from "./redis-registry.ts";
 import { describe, parseRedisUrl, type RedisPlace } from "./redis-url.ts";
 import { loadScripts, type Script } from "./scripts.ts";
@@ -45,11 +46,16 @@ export function createRedisRegistry(options: {
   readonly onFault?: OnFault;
 }): SessionRegistry {
   const { redis, settings = defaultRegistrySettings, prefix = "hf", onFault = () => {} } = options;
-  return createRegistryOver({ redis, scripts: loadScripts(settings), prefix, onFault });
+  const { firstLeaseMs } = settings;
+  return createRegistryOver({
+    ...{ redis, scripts: loadScripts(settings), prefix, firstLeaseMs, onFault },
+  });
 }
 
 const COMMAND_TIMEOUT_MS = 800;
 const CALL_TIMEOUT_MS = 900; // all in all: redirections of a Cluster, a script that must be loaded
+/** For two clocks that do not run quite alike. */
+const LATE_SLACK_MS = 50;
 const SOCKET_TIMEOUT_MS = 1_500;
 const START_TIMEOUT_MS = 10_000;
 const PROBE_INTERVAL_MS = 1_000;
@@ -74,7 +80,9 @@ export async function connectRedis(settings: RedisSettings): Promise<RedisConnec
     client.disconnect();
     throw new Error(`Cannot use Redis ${describe(place)}: ${reason(error)}`, { cause: error });
   }
-  return toConnection(client);
+  const connection = toConnection(client);
+  await connection.ping(); // for its time
+  return connection;
 }
 
 /** Replies come as they always did; the other mapping has a type of its own. */
@@ -193,6 +201,8 @@ function primariesOf(client: Redis | Cluster): Redis[] {
 function toConnection(client: Redis | Cluster): RedisConnection {
   let answeredMs = performance.now(); // the start just asked
   let isProbing = false;
+  const clock = createRedisClock();
+  const scripts = {}; // tell the time, too, and not which node's
   const preloaded = new Map<string, Script>(); // by sha
   const probe = setInterval(async () => {
     if (isProbing) return;
@@ -213,10 +223,11 @@ function toConnection(client: Redis | Cluster): RedisConnection {
       for (const script of scripts) preloaded.set(script.sha, script);
       for (const node of primariesOf(client)) load(node, scripts);
     },
-    // Short, so preloaded: a Redis that wakes reads 16 KiB of a connection that is gone by then,
-    // runs what is in them, and drops the rest.
-    sendBehind(script, keys, args) {
-      client.call("EVALSHA", script.sha, keys.length, ...keys, ...args).catch(() => {});
+    lateAfterMs: () => clock.at(performance.now() + CALL_TIMEOUT_MS + LATE_SLACK_MS),
+    heardTime(timeMs, askedMs) {
+      // To the millisecond: the question came before the next one began.
+      const answeredMs = performance.now();
+      clock.heard(scripts, { timeMs: timeMs + 1, askedMs, answeredMs: answeredMs + 1 });
     },
     isUp: () => performance.now() - answeredMs < PROBE_VALID_MS,
     ping,
@@ -230,17 +241,30 @@ function toConnection(client: Redis | Cluster): RedisConnection {
   };
 
   function watch(node: Redis): void {
-    node.on("ready", () => load(node, preloaded.values()));
+    node.on("ready", () => {
+      // Another Redis may answer there now, by another clock.
+      clock.forget(node);
+      clock.forget(scripts);
+      readTime(node).catch(() => {}); // the next probe asks again
+      load(node, preloaded.values());
+    });
   }
 
   async function ping(): Promise<boolean> {
-    const asked = primariesOf(client).map((node) => within(CALL_TIMEOUT_MS, node.ping()));
+    const asked = primariesOf(client).map((node) => within(CALL_TIMEOUT_MS, readTime(node)));
     const isAnswered = await Promise.any(asked).then(
       () => true,
       () => false,
     );
     if (isAnswered) answeredMs = performance.now();
     return isAnswered;
+  }
+
+  async function readTime(node: Redis): Promise<void> {
+    const askedMs = performance.now();
+    const [seconds, microseconds] = await node.time();
+    const timeMs = Number(seconds) * 1000 + Number(microseconds) / 1000;
+    clock.heard(node, { timeMs, askedMs, answeredMs: performance.now() });
   }
 }
 

@@ -20,6 +20,12 @@ export function decodeReap(reply: unknown): Reaped {
   return { account: text(account), lapsed: takenSeats(text(lapsed)), left: number(left) };
 }
 
+/** The time of Redis where the call came too late and nothing was done, else null. */
+export function decodeLate(reply: unknown): number | null {
+  const [status, timeMs] = list(reply);
+  return status === "late" ? number(timeMs) : null;
+}
+
 const refusals: ReadonlySet<string> = new Set([
   "token",
   "replayed",

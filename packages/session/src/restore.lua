@@ -53,8 +53,9 @@ s.left, s.node, s.conn = false, node, conn
 account.gen = math.max(account.gen, s.gen)
 write_session(base, s)
 write_account(base, account, now)
+-- Its node holds it, so no call that was given up before may take it away: see leave.lua.
 write_seat(base, { sid = sid, gen = s.gen, login = s.login, ends = now + LEASE_MS,
-  proven = proven == '1', call = 0, node = node, conn = conn }, now)
+  proven = proven == '1', call = 1e15, node = node, conn = conn }, now)
 local losers = {}
 for i = 1, surplus do losers[i] = others[i] end
 remove_losers(base, losers, now)

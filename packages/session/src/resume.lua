@@ -1,9 +1,11 @@
 -- Moves a session to another connection, with a new secret. [D20] [D21]
--- ARGV: sid, presented hash, new hash, node, connection, call, client metadata ('' keeps).
+-- ARGV: sid, presented hash, new hash, node, connection, call, client metadata ('' keeps), and
+-- the time after which the call was given up ('' for none).
 -- Returns 'claimed' and the claim, or a refusal.
-local sid, presented, secret, node, conn, call, client = unpack(ARGV)
+local sid, presented, secret, node, conn, call, client, late_after = unpack(ARGV)
 local base = base_of(KEYS[1])
 local now, stamp = clock()
+if is_late(late_after, now) then return { 'late', now } end
 local s = read_session(base, sid, now)
 if not s or s.state ~= 'live' or s.exp <= now then return { 'session' } end
 
