@@ -11,13 +11,15 @@ export interface Exchange {
   /** Looks at all that has arrived; true when that is the whole answer. */
   readonly isComplete: (text: string) => boolean;
   readonly timeoutMs?: number;
+  /** Speaks TLS, and takes whatever certificate it is shown. */
+  readonly isTls?: boolean;
 }
 
 const ANSWER_BYTES_MAX = 65_536;
 
 /** Resolves with the answer; rejects when it is not complete in time, or the server hangs up. */
 export async function exchange(options: Exchange): Promise<string> {
-  const { host, port, send, isComplete, timeoutMs = 1000 } = options;
+  const { host, port, send, isComplete, timeoutMs = 1000, isTls = false } = options;
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const decoder = new TextDecoder();
   let text = "";
@@ -26,8 +28,12 @@ export async function exchange(options: Exchange): Promise<string> {
   const socket = await Bun.connect({
     hostname: host,
     port,
+    ...(isTls ? { tls: { rejectUnauthorized: false } } : {}),
     socket: {
       open(opened) {
+        if (send !== "" && !isTls) opened.write(send);
+      },
+      handshake(opened) {
         if (send !== "") opened.write(send);
       },
       data(_socket, chunk) {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { exchange } from "./exchange.ts";
 import { freePort } from "./port.ts";
 import { type Server, startProcess } from "./process.ts";
-import { startRedis } from "./redis.ts";
+import { type Certificate, listenArgs, probeRedis, startRedis } from "./redis.ts";
 
 export interface RedisTopology extends AsyncDisposable {
   /** As connectRedis of packages/session understands it. */
@@ -18,53 +18,82 @@ export interface RedisTopology extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
+/** With these every port speaks TLS, and nobody is let in without a user and a password. */
+export interface RedisLocks {
+  readonly certificate: Certificate;
+  /** As in an ACL file, without the word user: `edge on >secret ~hf:* +@all`. */
+  readonly user: string;
+  /** Of the Sentinels, which know no user of the data nodes. */
+  readonly sentinelUser?: string;
+  /** What the nodes of a Cluster call themselves, instead of by their address. */
+  readonly hostName?: string;
+}
+
 const SLOTS = 16_384;
 const PRIMARIES = 3;
 const NODE_TIMEOUT_MS = 2_000;
 const READY_TIMEOUT_MS = 20_000;
 const PRIMARY_NAME = "holdfast";
+const ADMIN_PASSWORD = "only the nodes know"; // of the default user, wherever there are locks
 
 /** Ports are free ones; a failover takes some 4 s. */
-export async function startRedisCluster(): Promise<RedisTopology> {
-  const nodes = await startAll(2 * PRIMARIES, startClusterNode);
+export async function startRedisCluster(locks?: RedisLocks): Promise<RedisTopology> {
+  const nodes = await startAll(2 * PRIMARIES, () => startClusterNode(locks));
   return orStop({ nodes, sentinels: [] }, async () => {
     await formCluster(
       nodes.map(({ server }) => server),
       nodes.map(({ busPort }) => busPort),
     );
-    const hosts = nodes.map(({ server }) => `${server.host}:${server.port}`);
-    return `redis-cluster://${hosts.join(",")}`;
+    const hosts = nodes.map(({ server }) => `${locks?.hostName ?? server.host}:${server.port}`);
+    return `redis${locks ? "s" : ""}-cluster://${hosts.join(",")}`;
   });
 }
 
 /** The primary is the first node; a failover takes some 3 s. */
-export async function startRedisSentinel(): Promise<RedisTopology> {
-  const primary = await startRedis({ args: ["--repl-diskless-sync-delay", "0"] });
+export async function startRedisSentinel(locks?: RedisLocks): Promise<RedisTopology> {
+  const primary = await startNode([], locks);
   const started: { server: Server }[] = [{ server: primary }];
   const sentinels: { server: Server }[] = [];
   return orStop({ nodes: started, sentinels }, async () => {
     const follow = ["--replicaof", primary.host, String(primary.port)];
-    const args = ["--repl-diskless-sync-delay", "0", ...follow];
-    const replica = await startRedis({ args });
+    const replica = await startNode(follow, locks);
     started.push({ server: replica });
     await linked(replica);
-    sentinels.push(...(await startAll(3, async () => ({ server: await startSentinel(primary) }))));
+    const watch = async () => ({ server: await startSentinel(primary, locks) });
+    sentinels.push(...(await startAll(3, watch)));
     await Promise.all(sentinels.map(({ server }) => informed(server)));
     const hosts = sentinels.map(({ server }) => `${server.host}:${server.port}`);
-    return `redis-sentinel://${hosts.join(",")}/${PRIMARY_NAME}`;
+    return `redis${locks ? "s" : ""}-sentinel://${hosts.join(",")}/${PRIMARY_NAME}`;
   });
 }
 
-async function startClusterNode(): Promise<{ server: Server; busPort: number }> {
+async function startClusterNode(locks?: RedisLocks): Promise<{ server: Server; busPort: number }> {
   const busPort = await freePort("127.0.0.1"); // port + 10000, the default, may not exist
-  const server = await startRedis({
-    args: [
+  const name = locks?.hostName;
+  const server = await startNode(
+    [
       ...["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"],
       ...["--cluster-node-timeout", String(NODE_TIMEOUT_MS), "--cluster-port", String(busPort)],
-      ...["--repl-diskless-sync-delay", "0"],
+      ...(locks ? ["--tls-cluster", "yes"] : []),
+      ...(name ? ["--cluster-announce-hostname", name] : []),
+      ...(name ? ["--cluster-preferred-endpoint-type", "hostname"] : []),
+    ],
+    locks,
+  );
+  return { server, busPort };
+}
+
+function startNode(args: readonly string[], locks?: RedisLocks): Promise<Server> {
+  const common = ["--repl-diskless-sync-delay", "0", ...args];
+  if (!locks) return startRedis({ args: common });
+  return startRedis({
+    certificate: locks.certificate,
+    args: [
+      ...common,
+      ...["--requirepass", ADMIN_PASSWORD, "--masterauth", ADMIN_PASSWORD],
+      ...["--user", ...locks.user.split(" ")],
     ],
   });
-  return { server, busPort };
 }
 
 async function formCluster(nodes: readonly Server[], busPorts: readonly number[]): Promise<void> {
@@ -97,23 +126,33 @@ async function formCluster(nodes: readonly Server[], busPorts: readonly number[]
   await Promise.all(nodes.map((node) => until(node, "CLUSTER NODES", isTold)));
 }
 
-function startSentinel(primary: Server): Promise<Server> {
+function startSentinel(primary: Server, locks?: RedisLocks): Promise<Server> {
+  const isTls = locks !== undefined;
   return startProcess({
-    ...{ binary: "redis-server", debianPackage: "redis-server", scheme: "redis" },
-    async args({ host, port, directory }) {
+    ...{ binary: "redis-server", debianPackage: "redis-server" },
+    scheme: isTls ? "rediss" : "redis",
+    async args(own) {
+      const { host, port, directory } = own;
       const path = join(directory, "sentinel.conf");
       const watch = `sentinel monitor ${PRIMARY_NAME} ${primary.host} ${primary.port} 2`;
       const down = `sentinel down-after-milliseconds ${PRIMARY_NAME} ${NODE_TIMEOUT_MS}`;
       const failover = `sentinel failover-timeout ${PRIMARY_NAME} 6000`;
       const place = [`bind ${host}`, `port ${port}`, `dir ${directory}`];
-      await Bun.write(path, `${[...place, watch, down, failover].join("\n")}\n`);
-      return [path, "--sentinel"];
+      const lines = [...place, watch, down, failover, ...sentinelLocks(locks)];
+      await Bun.write(path, `${lines.join("\n")}\n`);
+      return [path, "--sentinel", ...listenArgs(own, locks?.certificate)];
     },
-    probe: async (place) => {
-      const answer = await exchange({ ...place, send: "PING\r\n", isComplete: isWholeReply });
-      if (!answer.startsWith("+PONG")) throw new Error(`Sentinel is not ready: ${answer.trim()}`);
-    },
+    probe: (place) => probeRedis(place, isTls),
   });
+}
+
+function sentinelLocks(locks?: RedisLocks): readonly string[] {
+  if (!locks) return [];
+  return [
+    `sentinel auth-pass ${PRIMARY_NAME} "${ADMIN_PASSWORD}"`,
+    ...[`requirepass "${ADMIN_PASSWORD}"`, `sentinel sentinel-pass "${ADMIN_PASSWORD}"`],
+    ...(locks.sentinelUser ? [`user ${locks.sentinelUser}`] : []),
+  ];
 }
 
 /** It knows the replica, and both other Sentinels. */
@@ -127,8 +166,17 @@ async function linked(replica: Server): Promise<void> {
 }
 
 async function ask(server: Server, command: string): Promise<string> {
-  const { host, port } = server;
-  const answer = await exchange({ host, port, send: `${command}\r\n`, isComplete: isWholeReply });
+  const { host, port, url } = server;
+  const isTls = url.startsWith("rediss:");
+  const login = isTls ? `AUTH "${ADMIN_PASSWORD}"\r\n` : "";
+  const welcome = isTls ? "+OK\r\n" : "";
+  const rest = (text: string) => (text.startsWith(welcome) ? text.slice(welcome.length) : text);
+  const answer = rest(
+    await exchange({
+      ...{ host, port, isTls, send: `${login}${command}\r\n` },
+      isComplete: (text) => isWholeReply(rest(text)),
+    }),
+  );
   if (answer.startsWith("-")) throw new Error(`Redis answered ${command}: ${answer.trim()}`);
   return answer;
 }
