@@ -6,6 +6,7 @@
 import { readFile } from "node:fs/promises";
 import { Cluster, Redis, type RedisOptions } from "ioredis";
 import { createRedisClock } from "./redis-clock.ts";
+import { isFinal, reason, type Witness, watchStart } from "./redis-reason.ts";
 import { createRegistryOver, type OnFault, type ScriptRunner } from "./redis-registry.ts";
 import { describe, parseRedisUrl, type RedisPlace } from "./redis-url.ts";
 import { loadScripts, type Script } from "./scripts.ts";
@@ -28,10 +29,10 @@ export interface RedisSettings {
   readonly username?: string;
   readonly password?: string;
   /** Of the Sentinels themselves, which have their own users. */
-  readonly sentinelUsername?: string;
-  readonly sentinelPassword?: string;
+  readonly sentinelUsername?: string | null;
+  readonly sentinelPassword?: string | null;
   /** The certificate authority to trust, a PEM file. Only with `rediss`. */
-  readonly caFile?: string;
+  readonly caFile?: string | null;
   /** It must have answered by then. */
   readonly startTimeoutMs?: number; // default 10 s
   /** Trouble that no call was waiting for. */
@@ -67,18 +68,21 @@ const VERSION_LEAST = 7; // PEXPIREAT inside scripts replicated by effect, TIME 
 export async function connectRedis(settings: RedisSettings): Promise<RedisConnection> {
   const { onFault = () => {} } = settings;
   const place = parseRedisUrl(settings.url);
-  const client = createClient(place, await commonOptions(place, settings), settings);
-  let lastError: unknown = null;
-  client.on("error", (error) => {
-    lastError = error;
-    onFault("connection", error);
-  });
+  const common = await commonOptions(place, settings);
+  const client = createClient(place, common, settings);
+  client.on("error", (error) => onFault("connection", error));
+  const witness = watchStart(
+    client,
+    place.hosts.map((host) => ({ ...common, ...host })),
+  );
   try {
-    await ready(client, settings.startTimeoutMs ?? START_TIMEOUT_MS, () => lastError);
+    await ready(client, settings.startTimeoutMs ?? START_TIMEOUT_MS, witness);
     await checkVersions(client);
   } catch (error) {
     client.disconnect();
     throw new Error(`Cannot use Redis ${describe(place)}: ${reason(error)}`, { cause: error });
+  } finally {
+    witness.stop();
   }
   const connection = toConnection(client);
   await connection.ping(); // for its time
@@ -91,10 +95,11 @@ type NodeOptions = Omit<RedisOptions, "replyMapping">;
 async function commonOptions(place: RedisPlace, settings: RedisSettings): Promise<NodeOptions> {
   const username = settings.username ?? place.username;
   const password = settings.password ?? place.password;
-  if (settings.caFile !== undefined && !place.isTls) {
+  const { caFile = null } = settings;
+  if (caFile !== null && !place.isTls) {
     throw new Error("Cannot use a CA file with redis://: it needs rediss://");
   }
-  const ca = settings.caFile === undefined ? {} : { ca: await readFile(settings.caFile, "utf8") };
+  const ca = caFile === null ? {} : { ca: await readFile(caFile, "utf8") };
   return {
     ...(username === null ? {} : { username }),
     ...(password === null ? {} : { password }),
@@ -120,12 +125,12 @@ function createClient(
   const [first] = place.hosts;
   if (place.kind === "cluster") return new Cluster([...place.hosts], clusterOptions(place, common));
   if (place.kind === "single") return new Redis({ ...common, ...first });
-  const { sentinelUsername, sentinelPassword } = settings;
+  const { sentinelUsername = null, sentinelPassword = null } = settings;
   return new Redis({
     ...common,
     ...{ sentinels: [...place.hosts], name: place.primaryName, role: "master" },
-    ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
-    ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
+    ...(sentinelUsername === null ? {} : { sentinelUsername }),
+    ...(sentinelPassword === null ? {} : { sentinelPassword }),
     ...(common.tls ? { sentinelTLS: common.tls, enableTLSForSentinelMode: true } : {}),
     ...{ sentinelCommandTimeout: COMMAND_TIMEOUT_MS, sentinelRetryStrategy: backoffMs },
     // A primary that hangs keeps its connections: only Sentinel's word moves us away. [M5]
@@ -156,18 +161,14 @@ function backoffMs(attempt: number): number {
 }
 
 /** Connects, again and again within a bound; a refused password or certificate is final. */
-async function ready(
-  client: Redis | Cluster,
-  timeoutMs: number,
-  lastError: () => unknown,
-): Promise<void> {
+async function ready(client: Redis | Cluster, timeoutMs: number, witness: Witness): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const deadline = setTimeout(
-    () => reject(lastError() ?? new Error(`no answer within ${timeoutMs} ms`)),
+    () => reject(witness.last() ?? new Error(`no answer within ${timeoutMs} ms`)),
     timeoutMs,
   );
   const watch = setInterval(() => {
-    if (isFinal(lastError())) reject(lastError());
+    if (isFinal(witness.last())) reject(witness.last());
   }, 20);
   client.once("ready", resolve);
   client.connect().catch(() => {}); // said by the error events, and it goes on trying
@@ -177,10 +178,6 @@ async function ready(
     clearTimeout(deadline);
     clearInterval(watch);
   }
-}
-
-function isFinal(error: unknown): boolean {
-  return /WRONGPASS|NOAUTH|NOPERM|without any password|certificate/i.test(reason(error));
 }
 
 async function checkVersions(client: Redis | Cluster): Promise<void> {
@@ -297,12 +294,4 @@ async function within<T>(limitMs: number, work: Promise<T>): Promise<T> {
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** One line; a failed Cluster or Sentinel start keeps the real cause inside. */
-function reason(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const last = "lastNodeError" in error ? error.lastNodeError : error.cause;
-  const detail = last instanceof Error ? `: ${last.message}` : "";
-  return `${error.message || error.name}${detail}`.replaceAll(/\s*\n\s*/g, " ");
 }
