@@ -69,7 +69,9 @@ function main(): void {
       redis = await connectRedis({
         url: redisUrl,
         startTimeoutMs: config.startTimeoutMs,
-        ...(config.redisCaFile === null ? {} : { caFile: config.redisCaFile }),
+        sentinelUsername: config.redisSentinelUser,
+        sentinelPassword: config.redisSentinelPassword,
+        caFile: config.redisCaFile,
         onFault: onRedisFault,
       });
     },

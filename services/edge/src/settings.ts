@@ -52,6 +52,10 @@ export const edgeSettings = {
     bounds: "a redis://, rediss://, redis-sentinel:// or redis-cluster:// address",
     meaning: "Where sessions live; user and password may be part of it",
   }),
+  EDGE_REDIS_SENTINEL_USER: optionalText({
+    meaning: "Where the Sentinels have users of their own; those of the URL are for the data nodes",
+  }),
+  EDGE_REDIS_SENTINEL_PASSWORD: secret({ meaning: "Password of the Sentinels themselves" }),
   EDGE_REDIS_CA_FILE: optionalText({ meaning: "Certificate authority for TLS to Redis" }),
   EDGE_REDIS_PREFIX: optionalText({
     pattern: /^[A-Za-z0-9_:-]{1,32}$/,

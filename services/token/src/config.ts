@@ -49,6 +49,10 @@ export const tokenSettings = {
     bounds: "a redis://, rediss://, redis-sentinel:// or redis-cluster:// address",
     meaning: "Where tokens and sessions live; user and password may be part of it",
   }),
+  TOKEN_REDIS_SENTINEL_USER: optionalText({
+    meaning: "Where the Sentinels have users of their own; those of the URL are for the data nodes",
+  }),
+  TOKEN_REDIS_SENTINEL_PASSWORD: secret({ meaning: "Password of the Sentinels themselves" }),
   TOKEN_REDIS_CA_FILE: optionalText({ meaning: "Certificate authority for TLS to Redis" }),
   TOKEN_REDIS_PREFIX: text({
     default: "hf",

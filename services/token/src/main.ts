@@ -79,7 +79,9 @@ function createParts(options: {
       redis = await connectRedis({
         url: config.TOKEN_REDIS_URL,
         startTimeoutMs,
-        ...(config.TOKEN_REDIS_CA_FILE === null ? {} : { caFile: config.TOKEN_REDIS_CA_FILE }),
+        sentinelUsername: config.TOKEN_REDIS_SENTINEL_USER,
+        sentinelPassword: config.TOKEN_REDIS_SENTINEL_PASSWORD,
+        caFile: config.TOKEN_REDIS_CA_FILE,
         onFault: (stage, error) => log.warn("redis_failed", { stage, error }),
       });
     },
