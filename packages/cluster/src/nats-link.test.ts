@@ -67,6 +67,59 @@ describe("NatsLink", () => {
     expect(node.link.publish("tide", payload)).toBe(true);
   });
 
+  test("server that stands still is silent within the second, and heard when it goes on", async () => {
+    await using server = await startNats();
+    await using node = await openLink(server.url);
+    let losses = 0;
+    node.link.onLoss(() => losses++);
+
+    server.signal("SIGSTOP");
+    const stoppedMs = performance.now();
+    await node.until("silent");
+    const knownMs = performance.now() - stoppedMs;
+    expect(node.link.isConnected()).toBe(false);
+    expect(node.link.publish("tide", bytes("lost"))).toBe(false);
+    server.signal("SIGCONT");
+    await node.until("heard");
+
+    expect(knownMs).toBeLessThan(2000); // 0.9 s where there is nobody else
+    expect(node.link.publish("tide", bytes("kept"))).toBe(true);
+    expect(node.statuses.map((status) => status.type)).toEqual(["silent", "heard"]);
+    expect(losses).toBe(1);
+  });
+
+  // Goal: a network that drops everything leaves a connection that looks well for minutes, so it is
+  // left for a new one. How: stop the server, which is the same for whoever waits for a byte.
+  test("server that stays silent is left, and found again", async () => {
+    await using server = await startNats();
+    await using node = await openLink(server.url);
+
+    server.signal("SIGSTOP");
+    await node.until("disconnected");
+    server.signal("SIGCONT");
+    const goneOnMs = performance.now();
+    await node.until("reconnected");
+
+    expect(performance.now() - goneOnMs).toBeLessThan(3000);
+    expect(await node.link.ping(1000)).toBe(true);
+    const types = node.statuses.map((status) => status.type);
+    expect(types).toEqual(["silent", "disconnected", "reconnected"]);
+  });
+
+  test("process that is held up takes no server for silent", async () => {
+    await using server = await startNats();
+    await using node = await openLink(server.url);
+
+    Bun.sleepSync(1000); // as a pause of the whole process
+    for (let turn = 0; turn < 4; turn++) {
+      Bun.sleepSync(300); // as a loop with too much to do
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+
+    expect(await node.link.ping(1000)).toBe(true);
+    expect(node.statuses).toEqual([]);
+  });
+
   // Goal: a server that stands still is left even with bytes that it will never take. How: allow
   // more than the kernel buffers, so that some wait in the process when the pings find it dead.
   test("link leaves a server that takes nothing more", async () => {

@@ -16,7 +16,8 @@ import {
 } from "nats";
 import type { BusFault } from "./bus.ts";
 import { explain, type NatsAddress, parseNatsUrls } from "./nats-address.ts";
-import { mendTransport } from "./nats-transport.ts";
+import { bytesReadBy, mendTransport } from "./nats-transport.ts";
+import { createPulse } from "./pulse.ts";
 import { createWindow } from "./window.ts";
 
 export interface NatsLinkOptions {
@@ -48,8 +49,12 @@ export interface NatsTls {
 }
 
 export interface NatsStatus {
-  /** "lame-duck": the server is about to leave, and asks its clients to go first. */
-  readonly type: "disconnected" | "reconnected" | "lame-duck" | "closed";
+  /**
+   * "silent": the connection stands, and nothing comes; until it is "heard" again, or another is
+   * found, it counts as away. "lame-duck": the server is about to leave, and asks its clients to
+   * go first.
+   */
+  readonly type: "silent" | "heard" | "disconnected" | "reconnected" | "lame-duck" | "closed";
   readonly server: string;
 }
 
@@ -59,6 +64,8 @@ export interface NatsLink {
   /** What the server takes in one message. */
   readonly payloadBytesMax: number;
   isConnected(): boolean;
+  /** Called, until the end of the link, each time nobody can answer what is under way. */
+  onLoss(lost: () => void): void;
   /** False: not sent, told to `onFault`, and forgotten. Never throws. */
   publish(subject: string, payload: Uint8Array, options?: LinkPublishOptions): boolean;
   /** True when the server has answered in time. */
@@ -74,7 +81,10 @@ export interface LinkPublishOptions extends PublishOptions {
 
 const DIAL_TIMEOUT_MS = 2_000;
 const DIAL_PAUSE_MS = 200;
-const PING_INTERVAL_MS = 2_000; // with two unanswered, a server that hangs is left within 6.3 s
+const PING_INTERVAL_MS = 2_000; // with two unanswered a connection is left; the pulse is quicker
+const LOOK_INTERVAL_MS = 100;
+const SILENT_AFTER_LOOKS = 7; // with the two before it, a server that hangs is known within 0.9 s
+const LOST_AFTER_LOOKS = 30;
 const UNCONFIRMED_BYTES_MAX = 4 * 1024 * 1024;
 const MOVE_DELAY_MS_MAX = 500;
 const CLOSE_TIMEOUT_MS = 5_000;
@@ -195,12 +205,18 @@ function createLink(
   options: NatsLinkOptions,
 ): NatsLink {
   const { onFault, onReconnect, onStatus } = options;
+  const listeners: (() => void)[] = [];
   let isUp = true;
   let closing: Promise<void> | null = null;
   const window = createWindow({
     bytesMax: options.unconfirmedBytesMax ?? UNCONFIRMED_BYTES_MAX,
     confirm: () => client.flush(),
   });
+  const pulse = createPulse({
+    ...{ silentAfter: SILENT_AFTER_LOOKS, lostAfter: LOST_AFTER_LOOKS },
+    ask: () => void client.flush().catch(() => {}), // the connection was lost
+  });
+  let nextLook = setTimeout(look, LOOK_INTERVAL_MS);
   void watch().catch((error: unknown) => onFault("connection", error));
   void client.closed().then((reason) => closed(reason ?? null));
 
@@ -210,6 +226,7 @@ function createLink(
       return client.info?.max_payload ?? PAYLOAD_BYTES_MAX;
     },
     isConnected,
+    onLoss: (lost) => void listeners.push(lost),
     publish,
     ping,
     close() {
@@ -219,7 +236,30 @@ function createLink(
   };
 
   function isConnected(): boolean {
-    return isUp && closing === null && !client.isClosed();
+    return isUp && !pulse.isSilent && closing === null && !client.isClosed();
+  }
+
+  /** One timer after the other, so that there is a turn of the event loop between two looks. */
+  function look(): void {
+    nextLook = setTimeout(look, LOOK_INTERVAL_MS);
+    if (!isUp) return;
+    switch (pulse.look(bytesReadBy(client))) {
+      case "silent":
+        lose();
+        tell("silent");
+        break;
+      case "heard":
+        tell("heard");
+        break;
+      case "lost": // another server may answer, or a new way to this one
+        void client.reconnect();
+        break;
+      default:
+    }
+  }
+
+  function lose(): void {
+    for (const lost of listeners) lost();
   }
 
   function publish(subject: string, payload: Uint8Array, extra?: LinkPublishOptions): boolean {
@@ -253,13 +293,16 @@ function createLink(
       switch (status.type) {
         case "staleConnection":
           isUp = false; // the library says "disconnect" next
+          lose();
           break;
         case "disconnect":
           isUp = false;
+          lose();
           tell("disconnected");
           break;
         case "reconnect":
           isUp = true;
+          pulse.reset();
           tell("reconnected");
           onReconnect?.();
           break;
@@ -290,6 +333,7 @@ function createLink(
   }
 
   async function end(): Promise<void> {
+    clearTimeout(nextLook);
     if (client.isClosed()) return;
     if (isUp) await withDeadline(client.drain(), CLOSE_TIMEOUT_MS).catch(() => {});
     await client.close();
@@ -297,6 +341,8 @@ function createLink(
 
   function closed(reason: Error | null): void {
     isUp = false;
+    clearTimeout(nextLook);
+    lose();
     tell("closed");
     if (closing === null) onFault("connection", reason ?? new Error("NATS connection was closed"));
   }

@@ -13,6 +13,7 @@
  * The third is about cost: it writes after every callback, so that a request from each of many
  * clients is a system call each. Here what one turn of the event loop has to say leaves in one.
  */
+import type { NatsConnection } from "nats";
 import { NodeTransport } from "nats/lib/src/node_transport.js";
 
 /** What was written before a disconnect may take this long to leave. */
@@ -28,6 +29,12 @@ export function mendTransport(): void {
   mendWrites(prototype);
   mendDials(prototype);
   mendDisconnects(prototype);
+}
+
+/** What has come over the connection of now, messages or not; the library counts messages only. */
+export function bytesReadBy(client: NatsConnection): number {
+  const { protocol } = client as unknown as { protocol: { transport: NodeTransport } }; // a test
+  return protocol.transport.socket?.bytesRead ?? 0;
 }
 
 function mendWrites(prototype: NodeTransport): void {

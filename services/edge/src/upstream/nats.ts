@@ -64,6 +64,7 @@ export function createNatsUpstream(options: NatsUpstreamOptions): NatsUpstream {
       },
     });
     end = () => subscription.unsubscribe();
+    link.onLoss(() => failAll(null));
     void watch();
     const isConfirmed = await link.ping(confirmTimeoutMs);
     if (isConfirmed && refusals.length === 0) return;
@@ -124,19 +125,18 @@ export function createNatsUpstream(options: NatsUpstreamOptions): NatsUpstream {
     else onDropped(number > 0 && number <= lastNumber ? "duplicate" : "unknown");
   }
 
-  /** What was under way when the connection was lost has no answer to wait for. */
   async function watch(): Promise<void> {
-    for await (const { type, permissionContext } of link.client.status()) {
-      if (type === "staleConnection" || type === "disconnect") failAll(null);
+    for await (const { permissionContext } of link.client.status()) {
       if (permissionContext?.operation === "publish") failAll(permissionContext.subject);
     }
   }
 
+  /** What is under way has no answer to wait for. */
   function failAll(subject: string | null): void {
     for (const [number, one] of waiting) {
       if (subject !== null && one.subject !== subject) continue;
       abandon(number);
-      one.reject(unavailable(one.subject, "NATS was lost, or does not allow it"));
+      one.reject(unavailable(one.subject, "NATS is silent, lost, or does not allow it"));
     }
   }
 }
