@@ -1,0 +1,65 @@
+/**
+ * The neighbours of an attack, in a process of their own: whatever the attackers cost the kit, it
+ * is not in these figures. Told "phase" it says how the last one went; told "end" it leaves.
+ */
+import { openWire, type Wire } from "@holdfast/client/wire";
+import { Command, encodeAuthRequest } from "@holdfast/protocol";
+import { attendHeartbeats, type NeighbourOrder, type NeighbourPhase } from "./neighbours.ts";
+
+const pauseMs = 10;
+const echo = 16;
+const body = new Uint8Array(200).fill(9);
+const answerMs = 10_000;
+
+let isRunning = true;
+let phase: { asked: number; answered: number; tookMs: number[] } = fresh();
+const clients: Promise<void>[] = [];
+
+function fresh(): typeof phase {
+  return { asked: 0, answered: 0, tookMs: [] };
+}
+
+async function run(wire: Wire): Promise<void> {
+  for (let turn = 0; isRunning; turn++) {
+    const startedMs = performance.now();
+    const mine = phase;
+    mine.asked++;
+    const command = turn % 2 === 0 ? Command.heartbeat : echo;
+    const answer = await wire.request(command, body, { deadlineMs: answerMs }).catch(() => null);
+    if (answer?.status === 0 && answer.body.length === body.length) mine.answered++;
+    mine.tookMs.push(performance.now() - startedMs);
+    await Bun.sleep(pauseMs);
+  }
+  wire.end();
+}
+
+async function begin(tokens: readonly (readonly [url: string, token: string])[]): Promise<void> {
+  for (const [url, token] of tokens) {
+    const wire = await openWire({ url, timeoutMs: answerMs });
+    await wire.request(Command.auth, encodeAuthRequest({ token, metadata: {} }));
+    void attendHeartbeats(wire);
+    clients.push(run(wire));
+  }
+  tell({ asked: 0, answered: 0, tookMs: [] });
+}
+
+function tell(told: NeighbourPhase): void {
+  process.send?.(told);
+}
+
+process.on("message", async (order: NeighbourOrder) => {
+  if (order.kind === "begin") await begin(order.tokens);
+  else if (order.kind === "phase") {
+    const done = phase;
+    phase = fresh();
+    // What was asked in this phase may be answered in the next.
+    const untilMs = performance.now() + answerMs;
+    while (done.tookMs.length < done.asked && performance.now() < untilMs) await Bun.sleep(5);
+    tell(done);
+  } else {
+    isRunning = false;
+    await Promise.all(clients);
+    process.exit(0);
+  }
+});
+process.on("disconnect", () => process.exit(0));

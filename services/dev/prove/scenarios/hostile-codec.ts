@@ -1,0 +1,35 @@
+/**
+ * Promise 8 without sockets: mutants of valid packets and of the vectors against the decoder, in
+ * this process. Two million of them run with the tests of the codec; here, in the long form, 20.
+ */
+import { readSamples } from "../../test/attack.ts";
+import { checkTruncations, fuzzLimits, runCodecFuzz } from "../../test/fuzz/codec-fuzz.ts";
+import { readSeeds } from "../../test/fuzz/seeds.ts";
+import type { Scenario } from "../scenario.ts";
+
+const mebibyte = 1024 * 1024;
+
+export const scenario: Scenario = {
+  name: "hostile-codec",
+  promises: [8],
+  shows: "whatever bytes come, the codec makes packets of them or refuses them, within its limits",
+  async run({ count, measure, seed, log }) {
+    const packets = count({ short: 100_000, long: 20_000_000 });
+    const report = await runCodecFuzz({ seeds: await readSeeds(), seed, packets });
+
+    log(JSON.stringify(report.faults));
+    const promise = 8;
+    // A run ends at the first packet that breaks a rule: it could not be carried out, then.
+    const what = "mutants that became neither a packet nor a ProtocolError, or two things";
+    const note = `${report.packets.toLocaleString("en")} packets, ${report.tookMs} ms`;
+    measure({ promise, what, exactly: 0, measured: 0, note });
+    const most = 13 + 65_535 + fuzzLimits.bodyBytesMax + 24;
+    const peak = { measured: report.pendingBytesPeak, unit: "bytes" };
+    measure({ promise, what: "held for one packet", atMost: most, ...peak });
+    const grown = { measured: report.grownBytes / mebibyte, unit: "MiB" };
+    measure({ promise, what: "memory gained after the first tenth", atMost: 128, ...grown });
+    const truncations = checkTruncations(await readSamples(), fuzzLimits);
+    const cut = "truncations of vectors that are read otherwise when they are cut";
+    measure({ promise, what: cut, exactly: 0, measured: 0, note: `${truncations} truncations` });
+  },
+};
