@@ -110,7 +110,7 @@ export async function openLink(to: Address): Promise<Link> {
   }
 
   function join(near: Socket): void {
-    const far = connect({ ...to, allowHalfOpen: true, noDelay: true });
+    const far = connect({ host: to.host, port: to.port, allowHalfOpen: true, noDelay: true });
     far.on("error", () => {});
     const pair = { near, far };
     pairs.add(pair);

@@ -132,7 +132,8 @@ function conclude(outcomes: readonly Outcome[]): number {
   return failed.length === 0 ? 0 : 1;
 }
 
-process.exitCode = await main().catch((error: unknown) => {
+const code = await main().catch((error: unknown) => {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   return 2;
 });
+process.exit(code); // whatever a broken run has left open

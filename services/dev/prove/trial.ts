@@ -22,6 +22,8 @@ export interface Outcome {
 }
 
 const countsInShort = 5; // of broken rules, in words
+/** For a scenario with its labs; then it could not be carried out. */
+const deadlineMs = { short: 120_000, long: 7_200_000 };
 
 /** Never rejects: what goes wrong is a broken promise of the scenario. */
 export async function runScenario(scenario: Scenario, options: TrialOptions): Promise<Outcome> {
@@ -48,8 +50,11 @@ export async function runScenario(scenario: Scenario, options: TrialOptions): Pr
       return lab;
     },
   };
+  const deadline = Promise.withResolvers<never>();
+  const ms = deadlineMs[options.size];
+  const timer = setTimeout(() => deadline.reject(new Error(`Not done within ${ms} ms`)), ms);
   try {
-    await scenario.run(trial);
+    await Promise.race([scenario.run(trial), deadline.promise]);
     for (const lab of labs) {
       const { broken, connections } = await checkFromOutside(lab);
       for (const words of broken.slice(0, countsInShort)) options.log(words);
@@ -61,6 +66,7 @@ export async function runScenario(scenario: Scenario, options: TrialOptions): Pr
     const what = `${scenario.name} could not be carried out`;
     report({ promise, what, bound: "", measured: reasonOf(error), isHeld: false });
   } finally {
+    clearTimeout(timer);
     for (const lab of labs) await lab.stop().catch((error) => options.log(reasonOf(error)));
   }
   return { scenario: scenario.name, findings, tookMs: performance.now() - startedMs };

@@ -1,0 +1,118 @@
+/**
+ * Promise 1 while NATS does not carry the news: the server of the older connection's node is
+ * killed, stands still, is cut off from the others, or loses three messages in ten.
+ */
+
+import { spread } from "../figures.ts";
+import { until } from "../ground.ts";
+import type { Lab } from "../lab.ts";
+import { createNatsLoss } from "../nats-loss.ts";
+import type { Scenario, Trial } from "../scenario.ts";
+
+const boundMs = 6_000;
+
+interface Fault {
+  readonly what: string;
+  begin(): void;
+  end(): void | Promise<void>;
+}
+
+export const scenario: Scenario = {
+  name: "takeovers-unheard",
+  promises: [1],
+  shows: "where NATS loses the news, the older connection is closed by the next renewal",
+  async run(trial) {
+    const ground = await trial.lab({
+      ...{ nats: 3, isLinked: true },
+      settings: {
+        EDGE_FLAP_DISPLACEMENTS_MAX: "0",
+        // The bound stays that of the default interval of 5 s.
+        ...(trial.size === "short" ? { EDGE_RENEW_INTERVAL_MS: "2000" } : {}),
+      },
+    });
+    for (const fault of faultsOf(ground, trial)) await displaceUnder(fault, ground, trial);
+  },
+};
+
+/** All of them lie on the first edge's way to the others. */
+function faultsOf({ servers, edges }: Lab, { draw, log }: Trial): readonly Fault[] {
+  const [server] = servers.nats;
+  const link = edges[0]?.natsLink;
+  if (server === undefined || link == null) throw new Error("Cannot break what is not there");
+  const loss = createNatsLoss(0.3, draw("loss"));
+  return [
+    {
+      what: "NATS server stopped",
+      begin: () => server.signal("SIGSTOP"),
+      end: () => server.signal("SIGCONT"),
+    },
+    {
+      what: "NATS server killed",
+      begin: () => server.signal("SIGKILL"),
+      end: () => server.restart(),
+    },
+    {
+      what: "NATS routes cut",
+      begin: () => {
+        for (const route of servers.natsRoutes) route.cut();
+      },
+      end: () => {
+        for (const route of servers.natsRoutes) route.heal();
+      },
+    },
+    {
+      what: "30 % of messages lost",
+      begin: () => {
+        link.filter(loss.make);
+        link.reset(); // the edge connects anew, through the filter
+      },
+      end: () => {
+        log(`${loss.dropped} messages were dropped, ${loss.passed} passed`);
+        link.filter(null);
+        link.reset();
+      },
+    },
+  ];
+}
+
+async function displaceUnder(fault: Fault, lab: Lab, trial: Trial): Promise<void> {
+  const accounts = trial.count({ short: 60, long: 1_000 });
+  const [here, ...others] = lab.edges;
+  const elsewhere = others.flatMap((edge) => edge.urls);
+  const names = Array.from({ length: accounts }, (_, index) => `${fault.what} ${index}`);
+  const older = await Promise.all(
+    names.map((account, index) => lab.enter({ url: here!.urls[index % 2]!, account })),
+  );
+  const reconciled = () => lab.metric("holdfast_duplicate_closes_total", "reconcile");
+  const before = await reconciled();
+
+  fault.begin();
+  const healed = lab.allowOverlap(boundMs);
+  const newer = await Promise.all(
+    names.map(async (account, index) => {
+      await Bun.sleep((index / accounts) * 1000);
+      return lab.enter({ url: elsewhere[index % elsewhere.length]!, account });
+    }),
+  );
+  const closes = await Promise.all(
+    older.map(({ wire }) => wire.waitClosed(4 * boundMs).catch(() => null)),
+  );
+  await fault.end();
+  healed();
+  await until("NATS to be back", async () => {
+    return (await lab.metric("holdfast_dependency_up", "nats")) === lab.edges.length;
+  });
+
+  const overlapsMs = older.map(({ view }, index) => {
+    return (view.endedMs ?? Number.POSITIVE_INFINITY) - (newer[index]?.view.answeredMs ?? 0);
+  });
+  const wrong =
+    closes.filter((closed) => closed?.closePush?.code !== 6).length +
+    newer.filter(({ login, view }) => login === null || view.endedMs !== null).length;
+  const what = `${fault.what}: newer login answered -> older connection closed`;
+  const note = `${spread(overlapsMs)}, ${(await reconciled()) - before} by renewal`;
+  const measured = Math.max(...overlapsMs);
+  trial.measure({ promise: 1, what, atMost: boundMs, measured, unit: "ms", note });
+  trial.measure({ promise: 1, what: `${fault.what}: wrong victims`, exactly: 0, measured: wrong });
+  for (const visit of newer) lab.leave(visit);
+}
