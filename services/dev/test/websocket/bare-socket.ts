@@ -29,6 +29,8 @@ export interface BareSocket {
   send(bytes: Uint8Array, cut?: Cut): Promise<void>;
   /** True as soon as it is so; false when the server has ended without, or time is up. */
   until(isSo: (seen: Seen) => boolean): Promise<boolean>;
+  /** No more will be sent. */
+  end(): void;
   destroy(): void;
 }
 
@@ -81,6 +83,7 @@ export async function openBare(
       }
       return true;
     },
+    end: () => void socket.end(),
     destroy: () => void socket.destroy(),
   };
 }

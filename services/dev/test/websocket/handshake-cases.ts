@@ -52,6 +52,9 @@ function write(changes: Changes = {}): Uint8Array {
   return Buffer.concat([head, typeof body === "string" ? Buffer.from(body, "latin1") : body]);
 }
 
+/** A good one. */
+export const upgradeRequest = write();
+
 function good(id: string, what: string, changes: Changes = {}, cut?: Cut): HandshakeCase {
   const octets = cut === undefined ? {} : { cut };
   return { id, what, request: write(changes), ...octets, expects: "open" };

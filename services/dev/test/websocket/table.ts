@@ -14,6 +14,7 @@ import {
   type HandshakeCase,
   type HandshakeOutcome,
   handshakeCases,
+  upgradeRequest,
 } from "./handshake-cases.ts";
 import { textCases } from "./text-cases.ts";
 
@@ -59,8 +60,6 @@ export async function runWebSocketTable(target: WebSocketTarget): Promise<readon
   return rows.filter((row) => row !== null);
 }
 
-const upgrade = handshakeCases[0]!.request; // "an upgrade"
-
 async function runFrames(
   target: WebSocketTarget,
   one: FrameCase,
@@ -86,7 +85,7 @@ function row(one: { readonly id: string; readonly what: string }, startedMs: num
 }
 
 async function enter(bare: BareSocket, token: string | null): Promise<void> {
-  await bare.send(upgrade);
+  await bare.send(upgradeRequest);
   await bare.until(({ status }) => status !== null);
   if (token === null) return;
   const body = encodeAuthRequest({ token, metadata: {} });
