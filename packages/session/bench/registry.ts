@@ -7,6 +7,7 @@
 import { exchange, startRedis } from "@holdfast/servers";
 import {
   createMemoryRegistry,
+  defaultRegistrySettings,
   deriveCredential,
   type Holding,
   type SessionRegistry,
@@ -28,7 +29,14 @@ interface Work {
 
 const server = await startRedis();
 const redis = await connectRedis({ url: server.url });
-await measure("Redis", createRedisRegistry({ redis }), redisMicroseconds);
+/** A lease that a renewal just wrote is written again by the next. */
+const settings = {
+  ...defaultRegistrySettings,
+  renewBelowMs: defaultRegistrySettings.leaseMs - 1,
+};
+await measure("Redis", createRedisRegistry({ redis }), redisMicroseconds, {
+  writing: createRedisRegistry({ redis, settings }),
+});
 await measure("memory", createMemoryRegistry({ clock: Date }), async () => Number.NaN);
 await redis.close();
 await server.stop();
@@ -37,10 +45,11 @@ async function measure(
   name: string,
   registry: SessionRegistry,
   spentUs: () => Promise<number>,
+  { writing = registry }: { readonly writing?: SessionRegistry } = {},
 ): Promise<void> {
   const rows = new Map<string, { perSecond: number; redisUs: number }[]>();
   for (let round = 0; round < ROUNDS; round++) {
-    for (const work of await prepare(registry, round)) {
+    for (const work of await prepare(registry, writing, round)) {
       const before = await spentUs();
       const startedMs = performance.now();
       await work.run();
@@ -55,7 +64,11 @@ async function measure(
 }
 
 /** The works of one round, in the order in which they must run. */
-async function prepare(registry: SessionRegistry, round: number): Promise<readonly Work[]> {
+async function prepare(
+  registry: SessionRegistry,
+  writing: SessionRegistry,
+  round: number,
+): Promise<readonly Work[]> {
   const accounts = Array.from({ length: ACCOUNTS }, (_, index) => `bench-${round}-${index}`);
   const tokens: string[] = [];
   const holdings: Holding[] = [];
@@ -83,13 +96,14 @@ async function prepare(registry: SessionRegistry, round: number): Promise<readon
     { name: "issue", count: ACCOUNTS, run: () => each(accounts, IN_FLIGHT, issue) },
     { name: "login, one in flight", count: times(single), run: () => each(single, 1, login) },
     { name: "login", count: times(many), run: () => each(many, IN_FLIGHT, login) },
-    { name: "renew, first", count: ACCOUNTS, run: () => renew(holdings) },
-    { name: "renew, nothing to write", count: ACCOUNTS, run: () => renew(holdings) },
+    { name: "renew, first", count: ACCOUNTS, run: () => renew(registry, holdings) },
+    { name: "renew, lease written", count: ACCOUNTS, run: () => renew(writing, holdings) },
+    { name: "renew, nothing to write", count: ACCOUNTS, run: () => renew(registry, holdings) },
     { name: "resume", count: ACCOUNTS, run: () => each(accounts, IN_FLIGHT, resume) },
   ];
 
-  async function renew(list: readonly Holding[]): Promise<void> {
-    const verdicts = await registry.renew(list);
+  async function renew(by: SessionRegistry, list: readonly Holding[]): Promise<void> {
+    const verdicts = await by.renew(list);
     if (verdicts.some((verdict) => verdict !== "held")) throw new Error("A seat was not held");
   }
 }

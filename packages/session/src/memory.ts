@@ -75,11 +75,12 @@ export function createMemoryRegistry(options: {
       const call = { tag, account, hash: hashOf(secret), presented, now: moment(), settings };
       return resumeInMemory(call, sid);
     },
-    async renew(holdings) {
+    async renew(holdings, isHeld = () => true) {
       const now = moment();
-      return holdings.map((holding) =>
-        renewInMemory({ account: open(holding.session.tag), holding, now, settings }),
-      );
+      return holdings.map((holding, at) => {
+        const account = open(holding.session.tag);
+        return isHeld(at) ? renewInMemory({ account, holding, now, settings }) : null;
+      });
     },
     async leave({ session, seat }) {
       const account = accounts.get(session.tag);

@@ -6,7 +6,7 @@
 import type { OnFault, ScriptRunner } from "./redis-registry.ts";
 import { list, text } from "./replies.ts";
 import type { Scripts } from "./scripts.ts";
-import type { Holding, Verdict } from "./session.ts";
+import type { Holding, SessionRegistry, Verdict } from "./session.ts";
 
 const ACCOUNTS_PER_SCRIPT = 128; // some 0.3 ms of Redis; more would keep logins waiting
 const HOLDINGS_PER_SCRIPT = 512; // an account may have a thousand seats
@@ -25,16 +25,20 @@ export function createRenewal(options: {
   readonly scripts: Scripts;
   readonly accountKey: (tag: string) => string;
   readonly onFault: OnFault;
-}): (holdings: readonly Holding[]) => Promise<readonly (Verdict | null)[]> {
+}): SessionRegistry["renew"] {
   const { redis, scripts, accountKey, onFault } = options;
   const inFlight = redis.isCluster ? CLUSTER_SCRIPTS_IN_FLIGHT : SCRIPTS_IN_FLIGHT;
 
-  return async function renew(holdings) {
+  return async function renew(holdings, isHeld = () => true) {
     const answers: Answer[] = holdings.map(() => null);
     await each(
       chunks(holdings, redis.isCluster ? 1 : ACCOUNTS_PER_SCRIPT),
       inFlight,
-      async (chunk) => {
+      async (whole) => {
+        const chunk = whole
+          .map((group) => group.filter(({ at }) => isHeld(at)))
+          .filter((group) => group.length > 0);
+        if (chunk.length === 0) return;
         const found = await ask(chunk);
         chunk.flat().forEach(({ at }, index) => {
           answers[at] = found[index] ?? null;
@@ -45,7 +49,7 @@ export function createRenewal(options: {
       .map((holding, at) => ({ at, holding }))
       .filter(({ at }) => answers[at] === "absent");
     await each(absent, CLUSTER_SCRIPTS_IN_FLIGHT, async ({ at, holding }) => {
-      answers[at] = await restore(holding);
+      answers[at] = isHeld(at) ? await restore(holding) : null;
     });
     return answers as (Verdict | null)[]; // no "absent" is left: each was given another answer
   };

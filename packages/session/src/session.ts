@@ -104,8 +104,15 @@ export interface SessionRegistry {
   login(token: string, presented: Presented): Promise<Claim | Refusal>;
   /** As login, for a session id of before. Rotates the secret. */
   resume(sessionId: string, presented: Presented): Promise<Claim | Refusal>;
-  /** One verdict for each holding, in order; null where the store could not say. Never throws. */
-  renew(holdings: readonly Holding[]): Promise<readonly (Verdict | null)[]>;
+  /**
+   * One verdict for each holding, in order; null where the store could not say. Never throws.
+   * `isHeld` is asked, by position, before each question to the store: a seat that was given back
+   * in the meantime must not be put back. It has no verdict.
+   */
+  renew(
+    holdings: readonly Holding[],
+    isHeld?: (at: number) => boolean,
+  ): Promise<readonly (Verdict | null)[]>;
   /**
    * Gives a seat back; the session stays. Does nothing when the seat is no longer this one's.
    * Throws RegistryUnavailable; it may be called again later, since no seat is used twice.
@@ -163,7 +170,7 @@ export interface RegistrySettings {
   readonly sessionTtlMs: number; // default 24 h
   readonly leaseMs: number; // default 45 s
   readonly firstLeaseMs: number; // default 10 s
-  /** Renewal writes only where less of the lease is left than this. Default 30 s. */
+  /** Renewal writes only where less of the lease is left than this. Default 41 s. */
   readonly renewBelowMs: number;
   readonly aliasGraceMs: number; // default 60 s
   readonly sessionsPerAccountMax: number; // default 100
@@ -176,7 +183,7 @@ export const defaultRegistrySettings: RegistrySettings = {
   sessionTtlMs: 24 * 60 * 60 * 1000,
   leaseMs: 45_000,
   firstLeaseMs: 10_000,
-  renewBelowMs: 30_000,
+  renewBelowMs: 41_000,
   aliasGraceMs: 60_000,
   sessionsPerAccountMax: 100,
   flapDisplacementsMax: 5,

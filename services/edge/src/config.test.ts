@@ -77,9 +77,9 @@ describe("readEdgeConfig", () => {
     expect(mistakesOf({ ...others, [name]: String(least - 1) })).not.toEqual([]);
   });
 
-  test("first lease is at most two thirds of a lease, or no renewal would lengthen it", () => {
-    expect(mistakesOf({ EDGE_FIRST_LEASE_MS: "30000" })).toEqual([]);
-    expect(mistakesOf({ EDGE_FIRST_LEASE_MS: "30001" })).toHaveLength(1);
+  test("first lease is shorter than a lease, or no renewal would lengthen it", () => {
+    expect(mistakesOf({ EDGE_FIRST_LEASE_MS: "41000" })).toEqual([]);
+    expect(mistakesOf({ EDGE_FIRST_LEASE_MS: "41001" })).toHaveLength(1);
   });
 
   test.each([
@@ -98,7 +98,7 @@ describe("readEdgeConfig", () => {
     const environments = [
       {},
       { EDGE_FLAP_DISPLACEMENTS_MAX: "100" },
-      { EDGE_FIRST_LEASE_MS: "30000" },
+      { EDGE_FIRST_LEASE_MS: "41000" },
       { EDGE_LEASE_MS: "15000", EDGE_RENEW_INTERVAL_MS: "5000", EDGE_FIRST_LEASE_MS: "10000" },
       { EDGE_SESSION_TTL_MS: String(365 * 86_400_000) },
     ];

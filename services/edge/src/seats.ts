@@ -9,6 +9,7 @@ import {
   type Session,
   type Verdict,
 } from "@holdfast/session";
+import { createFirstLeases } from "./first-leases.ts";
 import { createLedgerKeeper } from "./ledger-keeper.ts";
 import type { EdgeNode } from "./node.ts";
 import { notify } from "./notices.ts";
@@ -20,7 +21,7 @@ const leavesAtOnce = 256;
 
 export interface Seats {
   /** A login or resume was answered: its account is written into the node's ledger. */
-  taken(session: Session): void;
+  taken(peer: Peer, session: Session): void;
   /** Says that this node lives, and sees to the seats of those that do not. Never rejects. */
   beat(): Promise<void>;
   /** Checks all seats once, and closes what has lost its own. Never rejects. */
@@ -47,13 +48,17 @@ const endingOfVerdict: Record<Exclude<Verdict, "held">, EndingName> = {
 
 export function createSeats(nodeOf: () => EdgeNode, ledger: NodeLedger | null = null): Seats {
   const keeper = ledger && createLedgerKeeper(nodeOf, ledger);
+  const firstLeases = createFirstLeases(nodeOf);
   const owed = new Set<Held>();
   let underWay = 0; // calls that may change what this node holds
   let isRenewing = false;
   let renewedAtMs = 0;
 
   return {
-    taken: ({ tag }) => keeper?.taken(tag),
+    taken(peer, { tag }) {
+      keeper?.taken(tag);
+      firstLeases.answered(peer);
+    },
     beat: async () => keeper?.pass(),
     end: async () => keeper?.end(),
     renew,
@@ -88,7 +93,7 @@ export function createSeats(nodeOf: () => EdgeNode, ledger: NodeLedger | null = 
       holdings.push(peer.phase.held);
     }
     const startedMs = node.clock.monotonic();
-    const verdicts = await node.registry.renew(holdings);
+    const verdicts = await node.registry.renew(holdings, (at) => isHeld(peers[at]!, holdings[at]!));
     let isWhole = true;
     for (const [index, verdict] of verdicts.entries()) {
       if (verdict === null) isWhole = false;
@@ -105,7 +110,7 @@ export function createSeats(nodeOf: () => EdgeNode, ledger: NodeLedger | null = 
   function lost(peer: Peer, held: Held, verdict: Exclude<Verdict, "held">): void {
     const { metrics } = peer.node;
     // It may have ended, or have been told by an event, while the registry was asked.
-    if (peer.phase.at !== "open" || peer.phase.held !== held) return;
+    if (!isHeld(peer, held)) return;
     if (!close(peer, endingOfVerdict[verdict])) return;
     metrics.repaired("closed");
     if (verdict !== "ended") metrics.duplicateClosed("reconcile", null);
@@ -145,4 +150,8 @@ export function createSeats(nodeOf: () => EdgeNode, ledger: NodeLedger | null = 
     const untilMs = clock.monotonic() + deadlineMs;
     while (underWay > 0 && clock.monotonic() < untilMs) await clock.sleep(10);
   }
+}
+
+function isHeld({ phase }: Peer, held: Held): boolean {
+  return phase.at === "open" && phase.held === held;
 }

@@ -132,7 +132,7 @@ function admitted(attempt: Attempt, claim: Claim): void {
     vacate(attempt, claim);
     return;
   }
-  node.seats.taken(claim.session);
+  node.seats.taken(peer, claim.session);
   notify(node, isNew ? "opened" : "resumed", claim.session, peer.seat);
   const { session, sessionId, online } = claim;
   const { expiresAtMs, seatsMax } = session;
