@@ -1,0 +1,72 @@
+/** Those who say more than comes, or send what becomes more: they are refused where it shows. */
+import type { Wire } from "@holdfast/client/wire";
+import { Command, compressBody, encodeRequest } from "@holdfast/protocol";
+import {
+  all,
+  announcing,
+  type Burden,
+  come,
+  endOfWire,
+  kibibyte,
+  mebibyte,
+  spoiled,
+} from "./burden.ts";
+
+const atOnceMs = 5000; // it is refused when it is read; this is for a machine that is busy
+
+function refused(
+  what: string,
+  attackers: Burden["attackers"],
+  bytesMax: number,
+  send: (wire: Wire, index: number) => void,
+): Burden {
+  return {
+    ...{ what, attackers, told: spoiled, boundMs: () => atOnceMs, bytesMax: () => bytesMax },
+    run: (site, count) =>
+      all(count, async (index) => {
+        const url = index % 4 < 2 ? site.tcp : site.ws;
+        const wire = await come(site, url, "both", index);
+        const startedMs = performance.now();
+        send(wire, index);
+        return endOfWire(wire, startedMs, atOnceMs);
+      }),
+  };
+}
+
+/** Zeros a thousandfold: 16 MiB in the 64 KiB that a stranger may send. */
+const zeros = compressBody(new Uint8Array(60 * mebibyte), 1)!; // zeros always become fewer
+const bomb = (command: number) => encodeRequest(1, command, 9, 0, zeros, { isCompressed: true });
+
+export const lyingBurdens: readonly Burden[] = [
+  refused("16 MiB announced", { short: 200, long: 2000 }, 32 * kibibyte, (wire) =>
+    wire.sendBytes(announcing(0xffffff)),
+  ),
+  refused("60 MiB of zeros in 60 KiB", { short: 60, long: 1000 }, mebibyte, (wire, index) =>
+    wire.sendBytes(bomb(index % 3 === 0 ? Command.heartbeat : 16)),
+  ),
+];
+
+export const endlessBurdens: readonly Burden[] = [
+  {
+    what: "fragments of a message without end",
+    attackers: { short: 20, long: 200 },
+    boundMs: () => 2 * atOnceMs,
+    told: ["ws 1009", "nothing"], // the library's word; a reset may overtake it
+    bytesMax: () => 4 * mebibyte,
+    run: (site, count) =>
+      all(count, async (index) => {
+        const wire = await come(site, site.ws, "both", index);
+        const startedMs = performance.now();
+        let hasEnded = false;
+        void wire.closed.then(() => {
+          hasEnded = true;
+        });
+        const payload = new Uint8Array(64 * kibibyte);
+        for (let sent = 0; sent < 64 && !hasEnded; sent++) {
+          wire.sendFrame({ opcode: sent === 0 ? 2 : 0, payload, isFinal: false });
+          await Bun.sleep(1);
+        }
+        return endOfWire(wire, startedMs, 2 * atOnceMs);
+      }),
+  },
+];

@@ -1,0 +1,148 @@
+/**
+ * Promise 8, bounded in time and memory: sockets that are a burden, before login and after it. In
+ * the long form each kind has the node to itself, at the product's own deadlines.
+ */
+import type { Burden, Ended, Site } from "../burdens/burden.ts";
+import { deafBurdens } from "../burdens/deaf.ts";
+import { endlessBurdens, lyingBurdens } from "../burdens/lying.ts";
+import { drippingBurdens, silentBurdens } from "../burdens/silent.ts";
+import { until } from "../ground.ts";
+import type { Lab } from "../lab.ts";
+import { type Neighbours, startNeighbours } from "../neighbours.ts";
+import type { Scenario, Trial } from "../scenario.ts";
+
+const promise = 8;
+const burdens: readonly Burden[] = [
+  ...silentBurdens,
+  ...drippingBurdens,
+  ...lyingBurdens,
+  ...endlessBurdens,
+  ...deafBurdens,
+];
+const mebibyte = 1024 * 1024;
+const kibibyte = 1024;
+const calmMs = 1500;
+/** A sweep, a linger, and what a busy machine takes to notice. */
+const slackMs = 4000;
+/** Besides what the burdens may hold: garbage that is not collected yet. */
+const garbageBytes = 160 * mebibyte;
+
+const quick = {
+  EDGE_ALLOW_SHORT_TIMERS: "true",
+  EDGE_HANDSHAKE_TIMEOUT_MS: "1000",
+  EDGE_AUTH_TIMEOUT_MS: "3000",
+  EDGE_HEARTBEAT_INTERVAL_MS: "1000",
+  EDGE_HEARTBEAT_TIMEOUT_MS: "3000",
+  EDGE_OUTBOUND_BYTES_MAX: String(mebibyte),
+};
+const room = { EDGE_CONNECTIONS_MAX: "15000", EDGE_UNAUTHENTICATED_MAX: "12000" };
+
+export const scenario: Scenario = {
+  name: "hostile-sockets",
+  promises: [promise],
+  shows: "whoever is a burden is let go by a deadline, at a bounded cost, and neighbours go on",
+  async run(trial) {
+    const isShort = trial.size === "short";
+    const settings = { ...room, ...(isShort ? quick : {}) };
+    const lab = await trial.lab({ edges: 1, settings });
+    const site = siteOf(lab, isShort);
+    const neighbours = await startNeighbours(lab);
+    await neighbours.phase();
+    await Bun.sleep(calmMs);
+    const calm = await neighbours.phase();
+    const ms = (value: number) => value.toFixed(1);
+    trial.log(`neighbours before: p50 ${ms(calm.p50Ms)}, p99 ${ms(calm.p99Ms)} ms`);
+    const wanted = burdens.filter(({ isLongOnly = false }) => !(isShort && isLongOnly));
+    // In the short form all that only wait, wait together.
+    const together = isShort ? [wanted] : wanted.map((burden) => [burden]);
+    let unanswered = 0;
+    for (const some of together) unanswered += await burdenBy(trial, site, some, neighbours);
+    await neighbours.stop();
+    const what = "neighbours' requests without an answer, in all of it";
+    trial.measure({ promise, what, exactly: 0, measured: unanswered });
+  },
+};
+
+function siteOf(lab: Lab, isShort: boolean): Site {
+  const [tcp, ws] = lab.edges[0]!.urls; // there is one
+  const short = { handshakeTimeoutMs: 1000, authTimeoutMs: 3000, heartbeatTimeoutMs: 3000 };
+  const usual = { handshakeTimeoutMs: 5000, authTimeoutMs: 30_000, heartbeatTimeoutMs: 90_000 };
+  const outboundBytesMax = isShort ? mebibyte : 8 * mebibyte;
+  const times = isShort ? short : usual;
+  return { lab, tcp, ws, ...times, outboundBytesMax, dripMs: isShort ? 200 : 1000 };
+}
+
+/** Returns how many requests of neighbours were not answered. */
+async function burdenBy(
+  trial: Trial,
+  site: Site,
+  some: readonly Burden[],
+  neighbours: Neighbours,
+): Promise<number> {
+  const { lab } = site;
+  const gauge = watchMemory(lab.edges[0]!.child.pid); // there is one
+  await neighbours.phase();
+  const runs = some.map(async (burden) => {
+    const attackers = trial.count(burden.attackers);
+    return { burden, attackers, ended: await burden.run(site, attackers) };
+  });
+  const results = await Promise.all(runs);
+  const phase = await neighbours.phase();
+  const gainedBytes = gauge.stop();
+  const connected = () => lab.metric("holdfast_connections");
+  await until("the burdens to be gone", async () => (await connected()) <= 2, 30_000);
+
+  let mayBytes = garbageBytes;
+  for (const { burden, attackers, ended } of results) {
+    mayBytes += attackers * burden.bytesMax(site);
+    tell(trial, burden, site, ended);
+  }
+  const all = results.reduce((sum, { attackers }) => sum + attackers, 0);
+  const each = `${(gainedBytes / all / kibibyte).toFixed(1)} KiB each of ${all}`;
+  const names = some.length === 1 ? `of ${some[0]?.what}` : "of all at once";
+  const memory = { measured: gainedBytes / mebibyte, unit: "MiB", note: each };
+  const atMost = Math.round(mayBytes / mebibyte);
+  trial.measure({ promise, what: `memory ${names}`, atMost, ...memory });
+  const p99 = { measured: phase.p99Ms, unit: "ms", note: `slowest ${phase.slowestMs.toFixed(0)}` };
+  trial.measure({ promise, what: `neighbours' p99 in spite ${names}`, ...p99 });
+  return phase.unanswered;
+}
+
+function tell(trial: Trial, burden: Burden, site: Site, ended: readonly Ended[]): void {
+  const words = Object.groupBy(ended, (one) => one.told);
+  const wrong = ended.filter((one) => !burden.told.includes(one.told)).length;
+  if (wrong > 0) {
+    const counts = Object.entries(words).map(([word, those = []]) => `${word}: ${those.length}`);
+    trial.log(`${burden.what} was told otherwise: ${counts.join(", ")}`);
+  }
+  const latest = Math.max(...ended.map(({ tookMs }) => tookMs));
+  trial.measure({
+    ...{ promise, what: `${burden.what}: the last is let go`, unit: "ms" },
+    atMost: burden.boundMs(site) + slackMs,
+    measured: wrong > 0 ? Number.POSITIVE_INFINITY : Math.round(latest),
+    note: `${ended.length.toLocaleString("en")} of them`,
+  });
+}
+
+/** The highest of the process from now on, above what it is now. */
+function watchMemory(pid: number): { stop(): number } {
+  const read = async () => {
+    const status = await Bun.file(`/proc/${pid}/status`).text();
+    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * kibibyte;
+  };
+  let first: number | null = null;
+  let peak = 0;
+  const note = async () => {
+    const bytes = await read().catch(() => 0);
+    first ??= bytes;
+    peak = Math.max(peak, bytes);
+  };
+  void note();
+  const timer = setInterval(() => void note(), 100);
+  return {
+    stop() {
+      clearInterval(timer);
+      return Math.max(0, peak - (first ?? 0));
+    },
+  };
+}
