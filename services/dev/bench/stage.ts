@@ -37,6 +37,9 @@ export async function openStage(): Promise<Stage> {
     settings: {
       EDGE_LOG_LEVEL: "error",
       EDGE_UNAUTHENTICATED_MAX: "16000", // a storm is to be measured, not refused
+      EDGE_LOGIN_RATE: process.env["BENCH_LOGIN_RATE"] ?? "0",
+      EDGE_LOGIN_QUEUE_MS: "10000", // a queue is to be measured, not its deadline
+      EDGE_RECONNECT_HOLD_MS: "10000",
       EDGE_REQUEST_RATE: "0",
       EDGE_ACCOUNT_REQUEST_RATE: "0",
       EDGE_AUTH_TIMEOUT_MS: "60000",

@@ -1,5 +1,6 @@
 /**
- * A storm: BENCH_CONNECTIONS (default 8,000) clients connect at once, and log in. Time from the
+ * A storm: BENCH_CONNECTIONS (default 8,000) clients connect at once, and log in, as fast as the
+ * node lets them in: BENCH_LOGIN_RATE (default 0, no limit) a second. Time from the
  * first connect until the last one is answered, beside a bare Bun server that answers the same
  * bytes without a login. Method: one edge on core 0, real Redis and NATS and this load on core 1,
  * fresh accounts in every round, cases in turns, medians over BENCH_ROUNDS (default 5); "lag" is

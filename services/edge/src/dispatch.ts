@@ -195,7 +195,7 @@ function handleRequest(peer: Peer, request: Request): void {
 
 function decide(peer: Peer, request: Request): void {
   logIn(peer, request)
-    .then(() => resumeInput(peer))
+    ?.then(() => resumeInput(peer))
     .catch((error) => spoiled(peer, error));
 }
 

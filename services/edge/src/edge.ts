@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import type { ClusterBus, ClusterEvent } from "@holdfast/cluster";
 import { type Clock, type Log, systemClock } from "@holdfast/runtime";
 import type { NodeLedger, SessionRegistry } from "@holdfast/session";
+import { createAdmission, spread } from "./admission.ts";
 import type { EdgeConfig } from "./config.ts";
 import { createDeadlines } from "./deadlines.ts";
 import { alive, receive, textMessage } from "./dispatch.ts";
@@ -21,6 +22,7 @@ import { createPushes, type Pushes, pushTickMs } from "./push/pushes.ts";
 import type { TopicRule } from "./push/topic-rules.ts";
 import { createRequestRates } from "./request-rates.ts";
 import { createSeats } from "./seats.ts";
+import { boundRegistry } from "./store-lane.ts";
 import { createTcpTransport } from "./transport/tcp.ts";
 import type {
   ConnectionEvents,
@@ -57,6 +59,8 @@ export interface Edge {
   readonly connections: number;
   /** For whoever brings pushes to this node. */
   readonly pushes: Pushes;
+  /** As it was given, a few calls at a time. */
+  readonly registry: SessionRegistry;
   /** Not ready: starting, draining or stopped. */
   readiness(): { readonly ready: boolean; readonly reasons: readonly string[] };
   start(): Promise<void>;
@@ -77,6 +81,13 @@ export function createEdge(options: EdgeOptions): Edge {
   let drainStartedMs = 0;
   let draining: Promise<void> | null = null;
 
+  node.metrics.watchAdmission({
+    loginsWaiting: () => node.admission.waiting,
+    storeCalls: (lane) =>
+      lane === "other"
+        ? node.registry.lane
+        : { inFlight: node.admission.inFlight, peak: node.admission.inFlightPeak },
+  });
   node.metrics.watch({
     counts: () => node.hub.counts,
     connectionsMax: config.connectionsMax,
@@ -110,6 +121,7 @@ export function createEdge(options: EdgeOptions): Edge {
       return node.hub.sockets;
     },
     pushes: node.pushes,
+    registry: node.registry,
     readiness: () =>
       stage === "running" ? { ready: true, reasons: [] } : { ready: false, reasons: [stage] },
     start,
@@ -121,8 +133,12 @@ export function createEdge(options: EdgeOptions): Edge {
     stops.push(await options.bus.subscribe(node.id, (event) => told(node, event, options)));
     const sweep = createSweep(node);
     stops.push(clock.every(sweepIntervalMs, () => guarded(() => tick(sweep))));
-    const { deadlines, pushes } = node;
-    const expire = () => deadlines.tick(clock.monotonic());
+    const { deadlines, pushes, admission } = node;
+    const expire = () => {
+      const nowMs = clock.monotonic();
+      deadlines.tick(nowMs);
+      admission.tick(nowMs);
+    };
     stops.push(clock.every(deadlines.intervalMs, () => guarded(expire)));
     stops.push(clock.every(pushTickMs, () => guarded(pushes.tick)));
     stops.push(clock.every(kickTickMs, () => guarded(node.kicks.tick)));
@@ -255,7 +271,7 @@ function createNode(options: EdgeOptions, clock: Clock): EdgeNode {
     clock,
     log: options.log,
     metrics: options.counts,
-    registry: options.registry,
+    registry: boundRegistry(options.registry, config.redisInFlightMax),
     bus: options.bus,
     upstream: options.upstream,
     hub: createHub(),
@@ -263,6 +279,10 @@ function createNode(options: EdgeOptions, clock: Clock): EdgeNode {
     kicks: createKicks(() => node),
     deadlines: createDeadlines(clock.monotonic()),
     rates: createRequestRates(config),
+    admission: createAdmission({
+      ...{ settings: config, metrics: options.counts, now: () => clock.monotonic() },
+      isStoreUp: options.isRedisUp ?? (() => true),
+    }),
     pushes: createPushes(() => node, { rules, limits: config, outbound }),
     outbound,
     credentialKey: randomBytes(32),
@@ -309,12 +329,18 @@ function gate(node: EdgeNode, transport: "tcp" | "ws", isRedisUp: () => boolean)
   if (hub.unauthenticated >= config.unauthenticatedMax) return later(node, "unauthenticated");
   // No login can be served: a refused upgrade is the one refusal after which every client keeps
   // its session. TCP has no such word, and gets 7 / 503 on its login.
-  if (transport === "ws" && !isRedisUp()) return later(node, "unavailable");
-  return null;
+  if (transport === "tcp") return null;
+  if (!isRedisUp()) return later(node, "unavailable");
+  if (node.admission.isOpen(node.clock.monotonic())) return null;
+  return later(node, "unavailable", node.admission.retryAfterMs);
 }
 
-function later(node: EdgeNode, reason: Refusal["reason"]): Refusal {
-  return { reason, status: 503, retryAfterSeconds: node.config.retryAfterSeconds };
+function later(
+  { config }: EdgeNode,
+  reason: Refusal["reason"],
+  ms = config.retryAfterSeconds * 1000,
+): Refusal {
+  return { reason, status: 503, retryAfterSeconds: Math.max(1, Math.ceil(spread(ms) / 1000)) };
 }
 
 function createEvents(node: EdgeNode): ConnectionEvents<Peer> {

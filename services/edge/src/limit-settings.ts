@@ -1,6 +1,7 @@
 /** The limits of a node: how many, how fast, how large. Part of the table in settings.ts. */
-import { bytes, integer } from "@holdfast/runtime";
+import { bytes, duration, integer } from "@holdfast/runtime";
 
+const minute = 60_000;
 const kibibyte = 1024;
 const mebibyte = 1024 * kibibyte;
 
@@ -18,6 +19,34 @@ export const limitSettings = {
     max: 1_000_000,
     unit: "connections",
     meaning: "Connections that have not logged in yet; 0: a quarter of EDGE_CONNECTIONS_MAX",
+  }),
+  EDGE_LOGIN_RATE: integer({
+    default: 2000,
+    min: 0,
+    max: 1_000_000,
+    unit: "1/s",
+    meaning: "Logins of all clients, Auth and Reconnect, that are let in. 0: no limit",
+  }),
+  EDGE_LOGIN_BURST: integer({
+    default: 500,
+    min: 1,
+    max: 1_000_000,
+    unit: "logins",
+    meaning: "Logins let in at once after a rest; the most that one turn of the loop works on",
+  }),
+  EDGE_LOGIN_QUEUE_MS: duration({
+    default: 4000,
+    min: 0,
+    max: minute,
+    meaning:
+      "A login waits this long for its turn, or EDGE_RECONNECT_HOLD_MS if less; then 7 / 503",
+  }),
+  EDGE_REDIS_IN_FLIGHT_MAX: integer({
+    default: 256,
+    min: 1,
+    max: 100_000,
+    unit: "calls",
+    meaning: "Logins asked of Redis at once; and as many seats given back, sessions ended, looks",
   }),
   EDGE_AUTH_ATTEMPTS_MAX: integer({ default: 3, min: 1, max: 100, meaning: "Per connection" }),
   EDGE_STORE_FAILURES_MAX: integer({

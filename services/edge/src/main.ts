@@ -147,7 +147,7 @@ function main(): void {
       push = createNatsPush({
         link: nats,
         pushes: service.edge.pushes,
-        registry,
+        registry: service.edge.registry,
         nodeId: config.nodeId,
         prefix: config.natsPrefix,
         onFault: onNatsFault,

@@ -6,6 +6,7 @@
 import { closeCodeNames, type Ending } from "@holdfast/protocol";
 import type { CounterCell, HistogramCell, Metrics } from "@holdfast/runtime";
 import type { StoreFault } from "@holdfast/session";
+import { admissionMetrics } from "./admission-metrics.ts";
 import { type FenceReadings, fenceMetrics, watchFence } from "./fence-metrics.ts";
 import type { Counts } from "./hub.ts";
 import { pushMetrics } from "./push/push-metrics.ts";
@@ -53,6 +54,7 @@ export function createEdgeMetrics(metrics: Metrics) {
     ...connectionMetrics(metrics),
     ...packetMetrics(metrics),
     ...loginMetrics(metrics),
+    ...admissionMetrics(metrics),
     ...requestMetrics(metrics),
     ...pushMetrics(metrics),
     ...faultMetrics(metrics),

@@ -2,7 +2,7 @@
 import type { ClusterBus } from "@holdfast/cluster";
 import type { DecoderLimits } from "@holdfast/protocol";
 import type { Clock, Log } from "@holdfast/runtime";
-import type { SessionRegistry } from "@holdfast/session";
+import type { Admission } from "./admission.ts";
 import type { EdgeConfig } from "./config.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Hub } from "./hub.ts";
@@ -11,6 +11,7 @@ import type { EdgeMetrics } from "./metrics.ts";
 import type { NodePushes } from "./push/pushes.ts";
 import type { RequestRates } from "./request-rates.ts";
 import type { Seats } from "./seats.ts";
+import type { BoundedRegistry } from "./store-lane.ts";
 import type { OutboundBudget } from "./transport/transport.ts";
 import type { Upstream } from "./upstream/upstream.ts";
 
@@ -20,7 +21,7 @@ export interface EdgeNode {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: EdgeMetrics;
-  readonly registry: SessionRegistry;
+  readonly registry: BoundedRegistry;
   readonly bus: ClusterBus;
   readonly upstream: Upstream;
   readonly hub: Hub;
@@ -28,6 +29,7 @@ export interface EdgeNode {
   readonly kicks: Kicks;
   readonly deadlines: Deadlines;
   readonly rates: RequestRates;
+  readonly admission: Admission;
   readonly pushes: NodePushes;
   readonly outbound: OutboundBudget;
   /** Credentials are derived with it, so that a repeated login needs no state. */

@@ -189,6 +189,7 @@ export function close(peer: Peer, name: EndingName): boolean {
   dropCalls(peer);
   node.pushes.released(peer);
   node.rates.released(peer);
+  node.admission.left(peer);
   forgetWaiting(peer);
   holdBytes(peer, 0);
   peer.decoder = null;

@@ -41,8 +41,8 @@ describe("Redis away", () => {
 
       expect(refused.response.status).toBe(Status.internalError);
       expect(decodeErrorBody(refused.response.body)).toEqual({
-        code: 503,
-        message: "service unavailable",
+        ...{ code: 503, message: "service unavailable" },
+        retryAfterMs: expect.any(Number),
       });
       expect(tookMs).toBeLessThan(1500);
       const beats = before.map(({ wire }) => wire.request(1, nothing));

@@ -15,14 +15,17 @@ import {
   type LoginMetadata,
   type Request,
   Status,
+  withRetryAfter,
 } from "@holdfast/protocol";
 import {
   type Claim,
   deriveCredential,
   type LostSeat,
+  type Presented,
   type Refusal,
   RegistryUnavailable,
 } from "@holdfast/session";
+import { spread, type Verdict } from "../admission.ts";
 import type { LoginOutcome } from "../metrics.ts";
 import type { EdgeNode } from "../node.ts";
 import { notify } from "../notices.ts";
@@ -30,7 +33,8 @@ import { backToLogin, begin, close, enter, type Peer, respond, respondError } fr
 
 interface Attempt {
   readonly peer: Peer;
-  readonly request: Request;
+  /** Without its body, which would be kept for as long as the login waits. */
+  readonly request: Pick<Request, "command" | "requestId">;
   readonly kind: "auth" | "reconnect";
   readonly startedMs: number;
 }
@@ -42,17 +46,25 @@ interface Credential {
 }
 
 /** The peer is in phase login; when this resolves it is open, back in login, or closed. */
-export async function logIn(peer: Peer, request: Request): Promise<void> {
-  const { node } = peer;
-  const kind = request.command === Command.auth ? "auth" : "reconnect";
-  const attempt: Attempt = { peer, request, kind, startedMs: node.clock.monotonic() };
-  if (isSpent(attempt) || !begin(peer)) return;
+export function logIn(peer: Peer, { command, requestId, body }: Request): Promise<void> | null {
+  const kind = command === Command.auth ? "auth" : "reconnect";
+  const request = { command, requestId };
+  const attempt: Attempt = { peer, request, kind, startedMs: peer.node.clock.monotonic() };
+  if (isSpent(attempt) || !begin(peer)) return null;
 
-  const credential = readCredential(attempt);
-  if (credential === null) {
-    refuse(attempt, gatewayErrors.invalidBody, "authRefused", "unknown");
-    return;
-  }
+  const credential = readCredential(kind, body);
+  if (credential !== null) return enterWith(attempt, credential);
+  refuse(attempt, gatewayErrors.invalidBody, "authRefused", "unknown");
+  return null;
+}
+
+async function enterWith(attempt: Attempt, credential: Credential): Promise<void> {
+  const { peer, kind } = attempt;
+  const { node } = peer;
+  const turn = node.admission.enter(peer, kind);
+  if (turn !== null && !(await isLetIn(attempt, turn))) return;
+
+  const askedMs = node.clock.monotonic();
   let claim: Claim | Refusal;
   try {
     claim = await node.seats.track(ask(attempt, credential));
@@ -60,10 +72,19 @@ export async function logIn(peer: Peer, request: Request): Promise<void> {
     failed(attempt, error);
     return;
   }
-  const tookMs = node.clock.monotonic() - attempt.startedMs;
-  node.metrics.redisTook(kind === "auth" ? "redeem" : "own", tookMs);
+  node.metrics.redisTook(kind === "auth" ? "redeem" : "own", node.clock.monotonic() - askedMs);
   if (typeof claim === "string") refused(attempt, claim);
   else admitted(attempt, claim);
+}
+
+async function isLetIn(attempt: Attempt, turn: Promise<Verdict>): Promise<boolean> {
+  const { peer } = attempt;
+  const verdict = await turn;
+  if (verdict === "late") turnedAway(attempt);
+  if (verdict !== "in") return false;
+  if (peer.phase.at === "entering") return true;
+  peer.node.admission.done(true); // it left in this very turn
+  return false;
 }
 
 /** Answers what is not to be looked at: too many attempts before this one, or the node drains. */
@@ -81,13 +102,13 @@ function isSpent({ peer, request, kind }: Attempt): boolean {
 }
 
 /** Null: the body does not parse, or what must be there is empty. */
-function readCredential({ request, kind }: Attempt): Credential | null {
+function readCredential(kind: Attempt["kind"], body: Uint8Array): Credential | null {
   try {
     if (kind === "auth") {
-      const { token, metadata } = decodeAuthRequest(request.body);
+      const { token, metadata } = decodeAuthRequest(body);
       return token === "" ? null : { secret: token, metadata };
     }
-    const { sessionId, metadata } = decodeReconnectRequest(request.body);
+    const { sessionId, metadata } = decodeReconnectRequest(body);
     return sessionId === "" ? null : { secret: sessionId, metadata };
   } catch (error) {
     if (error instanceof ControlBodyError) return null;
@@ -101,22 +122,43 @@ function readCredential({ request, kind }: Attempt): Credential | null {
  */
 async function ask(attempt: Attempt, credential: Credential): Promise<Claim | Refusal> {
   const { peer, kind, startedMs } = attempt;
-  const { clock, config, registry, credentialKey } = peer.node;
+  const { clock, config, admission, credentialKey } = peer.node;
   const presented = {
     seat: peer.seat,
     ...deriveCredential(credentialKey, peer.id, credential.secret),
     clientMetadata: credential.metadata,
   };
-  if (kind === "auth") return await registry.login(credential.secret, presented);
-  const giveUpMs = startedMs + config.reconnectHoldMs;
+  const giveUpMs = kind === "auth" ? 0 : startedMs + config.reconnectHoldMs;
   for (;;) {
     try {
-      return await registry.resume(credential.secret, presented);
+      return await claim(peer.node, kind, credential.secret, presented);
     } catch (error) {
-      const isOver = clock.monotonic() + retryPauseMs >= giveUpMs || peer.phase.at !== "entering";
-      if (isOver || !(error instanceof RegistryUnavailable)) throw error;
-      await clock.sleep(retryPauseMs);
+      if (!(error instanceof RegistryUnavailable)) throw error;
+      do {
+        const isOver = clock.monotonic() + retryPauseMs >= giveUpMs;
+        if (isOver || peer.phase.at !== "entering") throw error;
+        await clock.sleep(retryPauseMs);
+      } while (!admission.again());
     }
+  }
+}
+
+/** Gives its place back, whatever comes of it. */
+async function claim(
+  { registry, admission }: EdgeNode,
+  kind: Attempt["kind"],
+  secret: string,
+  presented: Presented,
+): Promise<Claim | Refusal> {
+  let isAnswered = true;
+  try {
+    if (kind === "auth") return await registry.login(secret, presented);
+    return await registry.resume(secret, presented);
+  } catch (error) {
+    isAnswered = !(error instanceof RegistryUnavailable);
+    throw error;
+  } finally {
+    admission.done(isAnswered);
   }
 }
 
@@ -229,33 +271,41 @@ function refuse(
   ending: EndingName,
   outcome: LoginOutcome,
 ): void {
-  const { peer, request } = attempt;
-  peer.attempts++;
-  answerFailure(attempt, request, error, ending);
+  attempt.peer.attempts++;
+  answerFailure(attempt, error, ending);
   count(attempt, outcome);
 }
 
 /** The store did not answer: the credential was not found bad, and the attempt does not count. */
 function failed(attempt: Attempt, error: unknown): void {
-  const { peer, request } = attempt;
-  const { node } = peer;
-  peer.storeFailures++;
+  const { node } = attempt.peer;
+  attempt.peer.storeFailures++;
   const isAway = error instanceof RegistryUnavailable;
   if (!isAway) {
     node.metrics.exception("redis");
     node.log.error("login_failed", { error: error instanceof Error ? error.stack : String(error) });
   }
-  const answer = isAway ? gatewayErrors.serviceUnavailable : gatewayErrors.internalError;
-  answerFailure(attempt, request, answer, isAway ? "storeUnavailable" : "serverError");
+  if (isAway) unavailable(attempt, node.config.retryAfterSeconds * 1000);
+  else answerFailure(attempt, gatewayErrors.internalError, "serverError");
   count(attempt, "unavailable");
 }
 
-function answerFailure(
-  { peer }: Attempt,
-  request: Request,
-  error: GatewayError,
-  ending: EndingName,
-): void {
+/** Too many log in at once: the credential was not looked at, and the attempt does not count. */
+function turnedAway(attempt: Attempt): void {
+  const { peer } = attempt;
+  peer.storeFailures++;
+  unavailable(attempt, peer.node.admission.retryAfterMs);
+  count(attempt, "unavailable");
+}
+
+function unavailable(attempt: Attempt, retryAfterMs: number): void {
+  const { serviceUnavailable: error } = gatewayErrors;
+  const isHinted = attempt.peer.node.config.closeHints;
+  const said = isHinted ? withRetryAfter(error, spread(retryAfterMs)) : error;
+  answerFailure(attempt, said, "storeUnavailable");
+}
+
+function answerFailure({ peer, request }: Attempt, error: GatewayError, ending: EndingName): void {
   if (!backToLogin(peer, ending)) return; // it has left
   respondError(peer, request.command, request.requestId, error);
 }

@@ -102,7 +102,7 @@ export async function openSession(
 
 export function expectError(answer: Packet, name: GatewayErrorName): void {
   const { status, code, message } = gatewayErrors[name];
-  const body = decodeErrorBody(answer.body);
+  const { retryAfterMs: _, ...body } = decodeErrorBody(answer.body);
   const got = { type: answer.type, status: "status" in answer ? answer.status : null, ...body };
   expect(got).toEqual({ type: "response", status, code, message });
 }

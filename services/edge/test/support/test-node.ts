@@ -7,6 +7,7 @@ import {
   type ManualClock,
 } from "@holdfast/runtime";
 import { createMemoryRegistry, type Session } from "@holdfast/session";
+import { createAdmission } from "../../src/admission.ts";
 import { readEdgeConfig } from "../../src/config.ts";
 import { createDeadlines } from "../../src/deadlines.ts";
 import { createHub } from "../../src/hub.ts";
@@ -17,6 +18,7 @@ import { createPushes } from "../../src/push/pushes.ts";
 import type { TopicRule } from "../../src/push/topic-rules.ts";
 import { createRequestRates } from "../../src/request-rates.ts";
 import { createSeats } from "../../src/seats.ts";
+import { boundRegistry } from "../../src/store-lane.ts";
 import type { Connection, Farewell } from "../../src/transport/transport.ts";
 import type { TestSettings } from "./edge.ts";
 import { createScriptedUpstream } from "./scripted-upstream.ts";
@@ -54,16 +56,21 @@ export function createTestNode(
     nodeBytesMax: config.nodeOutboundBytesMax,
     nodeBytes: 0,
   };
+  const counts = createEdgeMetrics(metrics);
+  const now = () => clock.monotonic();
   const node: EdgeNode = {
     ...{ id: config.nodeId, config, clock, hub, log: createSilentLog() },
-    metrics: createEdgeMetrics(metrics),
-    registry: createMemoryRegistry({ clock, settings: config.registry }),
+    metrics: counts,
+    registry: boundRegistry(createMemoryRegistry({ clock, settings: config.registry }), 256),
     bus: createMemoryBus(),
     upstream: createScriptedUpstream(),
     seats: createSeats(() => node),
     kicks: createKicks(() => node),
     deadlines: createDeadlines(clock.monotonic()),
     rates: createRequestRates(config),
+    admission: createAdmission({
+      ...{ settings: config, metrics: counts, now, isStoreUp: () => true },
+    }),
     pushes: createPushes(() => node, { rules, limits: config, outbound }),
     outbound,
     credentialKey: new Uint8Array(32),

@@ -1,0 +1,182 @@
+/**
+ * Lets logins in at a bounded rate, and no more of them into the store at once than it is to have:
+ * first come, first served. What cannot be let in yet waits, up to a deadline; whoever leaves
+ * meanwhile costs nothing. Public clients come back in step, after 0, 1 or 2 s: pacing is ours.
+ * Without a queue a login costs a few comparisons: no promise, no timer.
+ */
+import type { EdgeConfig } from "./config.ts";
+import type { EdgeMetrics, LoginKind } from "./metrics.ts";
+import type { Peer } from "./peer.ts";
+import { type Bucket, take } from "./request-rates.ts";
+
+/** left: the peer is gone. late: it would wait, or has waited, too long, or the store is away. */
+export type Verdict = "in" | "late" | "left";
+
+export interface Admission {
+  /** Null: go on at once. A peer that is let in MUST be given back with `done`. */
+  enter(peer: Peer, kind: LoginKind): Promise<Verdict> | null;
+  /** A call to the store came back. `isAnswered`: not with a failure of the store. */
+  done(isAnswered: boolean): void;
+  /** One that was let in asks the store once more. False: not now. True: to be given back, too. */
+  again(): boolean;
+  /** The peer has closed. */
+  left(peer: Peer): void;
+  /** Lets in whoever's turn has come, and answers whoever has waited too long. */
+  tick(nowMs: number): void;
+  /** Whether an upgrade now may be followed by a login in time. True takes a place. */
+  isOpen(nowMs: number): boolean;
+  /** When whoever is turned away had better come back: the queue is full now, and empty by then. */
+  readonly retryAfterMs: number;
+  readonly waiting: number;
+  readonly inFlight: number;
+  /** The most at once since the start. */
+  readonly inFlightPeak: number;
+}
+
+export type AdmissionSettings = Pick<
+  EdgeConfig,
+  "loginRate" | "loginBurst" | "loginQueueMs" | "reconnectHoldMs" | "redisInFlightMax"
+>;
+
+interface Ticket {
+  readonly kind: LoginKind;
+  readonly sinceMs: number;
+  readonly decide: (verdict: Verdict) => void;
+}
+
+/** Two ticks of the node. */
+const ticksSeconds = 0.05;
+
+/** So many failures without an answer between them mean that the store is away. */
+const failuresMax = 16;
+
+export function createAdmission(options: {
+  readonly settings: AdmissionSettings;
+  readonly metrics: Pick<EdgeMetrics, "loginAdmitted">;
+  readonly now: () => number; // monotonic milliseconds
+  readonly isStoreUp: () => boolean;
+}): Admission {
+  const { settings, metrics, now, isStoreUp } = options;
+  const { loginRate, redisInFlightMax } = settings;
+  // A bucket that held less than a tick lets in would slow down whoever waits.
+  const loginBurst = Math.max(settings.loginBurst, Math.ceil(loginRate * ticksSeconds));
+  const loginQueueMs = Math.min(settings.loginQueueMs, settings.reconnectHoldMs);
+  const eachMs = loginRate === 0 ? 0 : 1000 / loginRate;
+  const bucket: Bucket = { tokens: loginBurst, filledMs: now() };
+  const waiting = new Map<Peer, Ticket>(); // in the order of their arrival
+  const none = Promise.resolve<Verdict>("late");
+  let inFlight = 0;
+  let inFlightPeak = 0;
+  let failures = 0;
+  /** When the login that belongs to the last upgrade would be let in, if all of them logged in. */
+  let expectedMs = 0;
+
+  return {
+    enter,
+    done(isAnswered) {
+      inFlight--;
+      failures = isAnswered ? 0 : failures + 1;
+      if (waiting.size > 0) release(now());
+    },
+    again() {
+      if (inFlight >= redisInFlightMax) return false;
+      start();
+      return true;
+    },
+    left(peer) {
+      const ticket = waiting.get(peer);
+      if (ticket) decide(peer, ticket, "left", now());
+    },
+    tick,
+    isOpen(nowMs) {
+      const nextMs = Math.max(nowMs, expectedMs) + eachMs;
+      if (nextMs - nowMs > loginQueueMs + loginBurst * eachMs || isLong(nowMs)) return false;
+      expectedMs = nextMs;
+      return true;
+    },
+    retryAfterMs: loginQueueMs,
+    get waiting() {
+      return waiting.size;
+    },
+    get inFlight() {
+      return inFlight;
+    },
+    get inFlightPeak() {
+      return inFlightPeak;
+    },
+  };
+
+  function enter(peer: Peer, kind: LoginKind): Promise<Verdict> | null {
+    const nowMs = now();
+    if (waiting.size === 0 && inFlight < redisInFlightMax) {
+      if (take(bucket, loginRate, loginBurst, nowMs)) {
+        start();
+        metrics.loginAdmitted("at_once", null);
+        return null;
+      }
+    }
+    if (waiting.size * eachMs > loginQueueMs || (kind === "auth" && isAway())) {
+      metrics.loginAdmitted("refused", null);
+      return none;
+    }
+    const { promise, resolve } = Promise.withResolvers<Verdict>();
+    waiting.set(peer, { kind, sinceMs: nowMs, decide: resolve });
+    return promise;
+  }
+
+  /** Whoever came now might wait too long. */
+  function isLong(nowMs: number): boolean {
+    const first = waiting.values().next();
+    if (first.done) return false;
+    // By its length; and by what the first has waited, when the store is slower than the rate.
+    const isSlow = nowMs - first.value.sinceMs > loginQueueMs * 0.75;
+    return isSlow || waiting.size * eachMs > loginQueueMs;
+  }
+
+  function start(): void {
+    inFlight++;
+    if (inFlight > inFlightPeak) inFlightPeak = inFlight;
+  }
+
+  function tick(nowMs: number): void {
+    if (waiting.size === 0) return;
+    // All wait equally long at most, so the first is the next to be late.
+    for (const [peer, ticket] of waiting) {
+      if (nowMs - ticket.sinceMs < loginQueueMs) break;
+      decide(peer, ticket, "late", nowMs);
+    }
+    if (isAway()) refuseAuths(nowMs);
+    release(nowMs);
+  }
+
+  /** While the store is away an Auth is told at once; a Reconnect goes on hoping. [§13.2] */
+  function refuseAuths(nowMs: number): void {
+    for (const [peer, ticket] of waiting) {
+      if (ticket.kind === "auth") decide(peer, ticket, "late", nowMs);
+    }
+  }
+
+  function isAway(): boolean {
+    return failures >= failuresMax || !isStoreUp();
+  }
+
+  function release(nowMs: number): void {
+    for (const [peer, ticket] of waiting) {
+      if (inFlight >= redisInFlightMax || !take(bucket, loginRate, loginBurst, nowMs)) return;
+      start();
+      decide(peer, ticket, "in", nowMs);
+    }
+  }
+
+  function decide(peer: Peer, ticket: Ticket, verdict: Verdict, nowMs: number): void {
+    waiting.delete(peer);
+    const outcome = verdict === "in" ? "queued" : verdict === "late" ? "refused" : "left";
+    metrics.loginAdmitted(outcome, nowMs - ticket.sinceMs);
+    ticket.decide(verdict);
+  }
+}
+
+/** Half of it more or less: those who are turned away together shall not come back together. */
+export function spread(ms: number): number {
+  return Math.round((0.5 + Math.random()) * ms);
+}
