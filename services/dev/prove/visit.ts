@@ -7,6 +7,7 @@ import {
   encodeAuthRequest,
   encodeReconnectRequest,
   encodeResponse,
+  type Response,
   Status,
 } from "@holdfast/protocol";
 import type { Recorder, View } from "./recorder.ts";
@@ -31,6 +32,8 @@ export interface Entry {
   readonly sessionId?: string;
   /** For connecting, and for the answer. */
   readonly timeoutMs?: number; // default 20 s
+  /** Asks again on the same connection for so long while the store is away. */
+  readonly patienceMs?: number; // default 0
 }
 
 export interface Visitors {
@@ -45,6 +48,7 @@ export interface Visitors {
 }
 
 const answerMs = 20_000;
+const askAgainMs = 200;
 
 export function createVisitors(options: {
   readonly recorder: Recorder;
@@ -72,10 +76,11 @@ export function createVisitors(options: {
     const kind = isBack ? "reconnect" : "auth";
     const view = recorder.opened({ account, limit, url, kind, token });
     void wire.closed.then((closed) => recorder.ended(view, closed));
-    const answer = await (isBack
-      ? wire.request(Command.reconnect, encodeReconnectRequest({ sessionId, metadata: {} }))
-      : wire.request(Command.auth, encodeAuthRequest({ token, metadata: {} }))
-    ).catch(() => null);
+    const ask = () =>
+      isBack
+        ? wire.request(Command.reconnect, encodeReconnectRequest({ sessionId, metadata: {} }))
+        : wire.request(Command.auth, encodeAuthRequest({ token, metadata: {} }));
+    const answer = await askPatiently(ask, entry.patienceMs ?? 0);
     const isAccepted = answer?.status === Status.success;
     const login = isAccepted ? decodeAuthResponse(answer.body) : null;
     if (answer !== null) recorder.decided(view, answer.status, login?.sessionId ?? null);
@@ -93,6 +98,18 @@ export function createVisitors(options: {
     visits.delete(visit);
     if (visit.view.url.startsWith("ws:")) visit.wire.sendClose(1000);
     visit.wire.end();
+  }
+}
+
+async function askPatiently(
+  ask: () => Promise<Response>,
+  patienceMs: number,
+): Promise<Response | null> {
+  const untilMs = performance.now() + patienceMs;
+  for (;;) {
+    const answer = await ask().catch(() => null);
+    if (answer?.status !== Status.internalError || performance.now() > untilMs) return answer;
+    await Bun.sleep(askAgainMs);
   }
 }
 

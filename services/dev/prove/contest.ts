@@ -1,0 +1,84 @@
+/** Tokens that many want: each is presented on several connections, until every one has an answer. */
+import { Status } from "@holdfast/protocol";
+import type { Lab } from "./lab.ts";
+import type { Visit } from "./visit.ts";
+
+export interface Ticket {
+  readonly account: string;
+  readonly token: string;
+}
+
+export interface Contest {
+  /** By token, how often it opened a session. */
+  readonly accepts: readonly number[];
+  /** Answers by status, the last of each connection. */
+  readonly statuses: Readonly<Record<string, number>>;
+}
+
+/** Of accounts that nobody else has; the limit leaves room, so that nobody is displaced. */
+export function issueTickets(lab: Lab, prefix: string, count: number): Promise<readonly Ticket[]> {
+  return Promise.all(
+    Array.from({ length: count }, async (_, index) => {
+      const account = `${prefix}-${index}`;
+      return { account, token: await lab.issue(account, roomy) };
+    }),
+  );
+}
+
+const roomy = 1000;
+
+/**
+ * Presents each ticket at all of its addresses at once. Who is told that the store is away asks
+ * again on the same connection, and on another one when that has ended, for `patienceMs`.
+ */
+export async function contest(
+  lab: Lab,
+  tickets: readonly Ticket[],
+  urlsOf: (index: number) => readonly string[],
+  patienceMs: number,
+): Promise<Contest> {
+  const statuses: Record<string, number> = {};
+  const accepts = await Promise.all(
+    tickets.map(async (ticket, index) => {
+      const visits = await Promise.all(
+        urlsOf(index).map((url) => present(lab, ticket, url, patienceMs)),
+      );
+      for (const visit of visits) {
+        const word = visit?.status ?? "no answer";
+        statuses[word] = (statuses[word] ?? 0) + 1;
+        if (visit?.login === null) visit.wire.reset();
+      }
+      return visits.filter((visit) => visit?.login != null).length;
+    }),
+  );
+  return { accepts, statuses };
+}
+
+/** Null when no connection got an answer in all that time. */
+async function present(
+  lab: Lab,
+  ticket: Ticket,
+  url: string,
+  patienceMs: number,
+): Promise<Visit | null> {
+  const untilMs = performance.now() + patienceMs;
+  let last: Visit | null = null;
+  do {
+    const left = Math.max(0, untilMs - performance.now());
+    const entry = { ...ticket, url, limit: roomy, patienceMs: left, timeoutMs: 20_000 };
+    const visit = await lab.enter(entry).catch(() => null);
+    if (visit !== null) last = visit;
+    if (visit?.status != null && visit.status !== Status.internalError) return visit;
+    visit?.wire.reset();
+    await Bun.sleep(100);
+  } while (performance.now() < untilMs);
+  return last;
+}
+
+export function most(counts: readonly number[]): number {
+  return counts.reduce((left, right) => Math.max(left, right), 0);
+}
+
+export function countOf(counts: readonly number[], value: number): number {
+  return counts.filter((count) => count === value).length;
+}
