@@ -1,5 +1,6 @@
-/** Tokens that many want: each is presented on several connections, until every one has an answer. */
+/** Tokens that many want: each is presented on several connections, until all have an answer. */
 import { Status } from "@holdfast/protocol";
+import { until } from "./ground.ts";
 import type { Lab } from "./lab.ts";
 import type { Visit } from "./visit.ts";
 
@@ -15,12 +16,26 @@ export interface Contest {
   readonly statuses: Readonly<Record<string, number>>;
 }
 
-/** Of accounts that nobody else has; the limit leaves room, so that nobody is displaced. */
-export function issueTickets(lab: Lab, prefix: string, count: number): Promise<readonly Ticket[]> {
+/**
+ * Of accounts that nobody else has; the limit leaves room, so that nobody is displaced. Waits for
+ * a store that is on its way back.
+ */
+export async function issueTickets(
+  lab: Lab,
+  prefix: string,
+  count: number,
+): Promise<readonly Ticket[]> {
+  const issue = (account: string) => lab.issue(account, roomy);
+  await until("the store to issue tokens", () => {
+    return issue(`${prefix}-first`).then(
+      () => true,
+      () => false,
+    );
+  });
   return Promise.all(
     Array.from({ length: count }, async (_, index) => {
       const account = `${prefix}-${index}`;
-      return { account, token: await lab.issue(account, roomy) };
+      return { account, token: await issue(account) };
     }),
   );
 }

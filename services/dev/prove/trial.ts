@@ -55,13 +55,17 @@ export async function runScenario(scenario: Scenario, options: TrialOptions): Pr
   const timer = setTimeout(() => deadline.reject(new Error(`Not done within ${ms} ms`)), ms);
   try {
     await Promise.race([scenario.run(trial), deadline.promise]);
+    const broken: string[] = [];
+    let connections = 0;
     for (const lab of labs) {
-      const { broken, connections } = await checkFromOutside(lab);
-      for (const words of broken.slice(0, countsInShort)) options.log(words);
-      const what = "rules broken, as clients and registry saw it from outside";
-      const note = `${connections.toLocaleString("en")} connections`;
-      trial.measure({ promise, what, exactly: 0, measured: broken.length, note });
+      const seen = await checkFromOutside(lab);
+      broken.push(...seen.broken);
+      connections += seen.connections;
     }
+    for (const words of broken.slice(0, countsInShort)) options.log(words);
+    const what = "rules broken, as clients and registry saw it from outside";
+    const note = `${connections.toLocaleString("en")} connections`;
+    trial.measure({ promise, what, exactly: 0, measured: broken.length, note });
   } catch (error) {
     const what = `${scenario.name} could not be carried out`;
     report({ promise, what, bound: "", measured: reasonOf(error), isHeld: false });
