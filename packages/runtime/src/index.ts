@@ -1,5 +1,15 @@
 /** What any process of Holdfast needs around its work. */
 export {
+  type Address,
+  clientAddress,
+  isNetwork,
+  isWithin,
+  limitKey,
+  type Networks,
+  parseAddress,
+  parseNetworks,
+} from "./address.ts";
+export {
   type Admin,
   type AdminOptions,
   isLoopback,
@@ -9,6 +19,7 @@ export {
 } from "./admin.ts";
 export { type Clock, createManualClock, type ManualClock, systemClock } from "./clock.ts";
 export { type Environment, readSettings, type Settings, SettingsError } from "./env.ts";
+export { createLimiter, type Limiter } from "./limiter.ts";
 export { listenFailure } from "./listen.ts";
 export {
   createLog,

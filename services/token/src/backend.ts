@@ -1,9 +1,8 @@
 /** What a trusted backend may do: issue a token for an account, and end an account's sessions. */
 import type { ClusterBus } from "@holdfast/cluster";
-import { type Clock, mistakesOf } from "@holdfast/runtime";
+import { type Clock, limitKey, mistakesOf } from "@holdfast/runtime";
 import { type LostSeat, RegistryUnavailable } from "@holdfast/session";
 import { z } from "zod";
-import { limitKey } from "./address.ts";
 import { type Answer, badRequest, limited, refusals, success } from "./answer.ts";
 import { type BodyLimits, type Call, isAnswer, readBody } from "./call.ts";
 import type { TokenConfig } from "./config.ts";

@@ -1,6 +1,5 @@
 /** One request to the API: its parts as text, and its body read within bounds. */
-import type { Clock } from "@holdfast/runtime";
-import type { Address } from "./address.ts";
+import type { Address, Clock } from "@holdfast/runtime";
 import { type Answer, refusals } from "./answer.ts";
 import { DeadlineExceeded, within } from "./deadline.ts";
 

@@ -8,6 +8,7 @@ import {
   duration,
   type Environment,
   integer,
+  isNetwork,
   list,
   optionalText,
   readSettings,
@@ -16,7 +17,6 @@ import {
   secret,
   text,
 } from "@holdfast/runtime";
-import { isNetwork } from "./address.ts";
 
 const second = 1000;
 const minute = 60 * second;

@@ -1,6 +1,7 @@
 /** The file of apps, tokens and keys: what it gives, and every mistake with its path. */
+
 import { describe, expect, test } from "bun:test";
-import { parseAddress } from "./address.ts";
+import { parseAddress } from "@holdfast/runtime";
 import { type App, type Directory, DirectoryError, parseDirectory } from "./directory.ts";
 
 const defaults = { seatsMax: 2, policy: "displace" as const };

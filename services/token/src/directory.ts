@@ -4,10 +4,9 @@
  * hash, so that looking one up tells nothing by its time.
  */
 import { createHash } from "node:crypto";
-import { mistakesOf } from "@holdfast/runtime";
+import { type Address, isNetwork, isWithin, mistakesOf, parseNetworks } from "@holdfast/runtime";
 import type { Identity } from "@holdfast/session";
 import { z } from "zod";
-import { type Address, isNetwork, isWithin, parseNetworks } from "./address.ts";
 import { type IdentityDefaults, identityFields, identityOf } from "./identity.ts";
 
 export interface App {

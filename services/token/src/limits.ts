@@ -1,7 +1,6 @@
 /** The rates of the API: by address for the public calls, by app or backend key for all. */
-import type { Clock } from "@holdfast/runtime";
+import { type Clock, createLimiter } from "@holdfast/runtime";
 import type { TokenConfig } from "./config.ts";
-import { createLimiter } from "./limiter.ts";
 import type { LimitScope } from "./metrics.ts";
 
 /** Each says how many milliseconds to wait; zero: come in. */

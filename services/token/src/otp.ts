@@ -1,7 +1,6 @@
 /** GET /v1/socket/token: a client exchanges its access token for a one-time token. [§8.1] */
-import type { Clock } from "@holdfast/runtime";
+import { type Clock, limitKey } from "@holdfast/runtime";
 import { type Identity, RegistryUnavailable } from "@holdfast/session";
-import { limitKey } from "./address.ts";
 import { type Answer, limited, refusals, success } from "./answer.ts";
 import type { Call } from "./call.ts";
 import type { TokenConfig } from "./config.ts";

@@ -1,15 +1,18 @@
 /** The token service in one process: its listeners, its routes, and its readiness. */
 import type { ClusterBus } from "@holdfast/cluster";
 import {
+  type Address,
   type Admin,
   type Clock,
+  clientAddress,
   type Log,
   listenFailure,
   type Metrics,
+  parseAddress,
+  parseNetworks,
   startAdmin,
 } from "@holdfast/runtime";
 import { RegistryUnavailable, type SessionRegistry } from "@holdfast/session";
-import { type Address, clientAddress, parseAddress, parseNetworks } from "./address.ts";
 import { type Answer, limited, methodNotAllowed, refusals, toResponse } from "./answer.ts";
 import { type BackendCalls, createBackendCalls } from "./backend.ts";
 import { type Call, targetOf } from "./call.ts";

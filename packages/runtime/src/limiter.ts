@@ -2,7 +2,7 @@
  * Token buckets by key: each may burst, and is refilled at a rate. The number of keys is bounded;
  * when there are more, the one that was quiet longest is forgotten, which forgives it.
  */
-import type { Clock } from "@holdfast/runtime";
+import type { Clock } from "./clock.ts";
 
 export interface Limiter {
   /** Zero: admitted, and counted. Else how many milliseconds to wait for the next place. */

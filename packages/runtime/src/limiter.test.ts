@@ -1,6 +1,6 @@
 /** Buckets on a clock that is moved by hand. */
 import { describe, expect, test } from "bun:test";
-import { createManualClock } from "@holdfast/runtime";
+import { createManualClock } from "./clock.ts";
 import { createLimiter } from "./limiter.ts";
 
 function create(options: { perSecond?: number; burst?: number; keysMax?: number } = {}) {
