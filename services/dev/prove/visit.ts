@@ -30,6 +30,8 @@ export interface Entry {
   readonly token?: string;
   /** Comes back with this session instead of a token. */
   readonly sessionId?: string;
+  /** Of the client's own end: 127.0.0.2 is another network. */
+  readonly localAddress?: string;
   /** For connecting, and for the answer. */
   readonly timeoutMs?: number; // default 20 s
   /** Asks again on the same connection for so long while the store is away. */
@@ -72,7 +74,8 @@ export function createVisitors(options: {
     const { url, account, limit = 1, sessionId, timeoutMs = answerMs } = entry;
     const isBack = sessionId !== undefined;
     const token = isBack ? "" : (entry.token ?? (await issue(account, limit)));
-    const wire = await openWire({ url, timeoutMs });
+    const from = entry.localAddress === undefined ? {} : { localAddress: entry.localAddress };
+    const wire = await openWire({ url, timeoutMs, ...from });
     const kind = isBack ? "reconnect" : "auth";
     const view = recorder.opened({ account, limit, url, kind, token });
     void wire.closed.then((closed) => recorder.ended(view, closed));

@@ -24,6 +24,7 @@ export const scenario: Scenario = {
         EDGE_AUTH_ATTEMPTS_MAX: String(attemptsMax),
         EDGE_REFUSAL_GRACE_MS: "60000",
         EDGE_AUTH_TIMEOUT_MS: "600000",
+        EDGE_LOGIN_RATE: "0", // refusals are what is to be many here
       },
       settingsOf: (index) => skewed(skewSeconds[index] ?? 0),
     });
