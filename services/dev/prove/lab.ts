@@ -29,7 +29,7 @@ export interface LabOptions {
   readonly redisArgs?: readonly string[];
   /** Three have routes; each edge knows its own of them only. Default 1. */
   readonly nats?: 1 | 3;
-  /** Each edge reaches its Redis (a single one) and its NATS through links of its own. */
+  /** Each edge reaches its NATS, and its Redis where it is a single one, by links of its own. */
   readonly isLinked?: boolean;
   /** Of every edge, on top of the product's defaults. */
   readonly settings?: Settings;
@@ -49,8 +49,9 @@ export interface Servers {
 }
 
 export interface LabEdge extends EdgeProcess {
-  /** Null unless the lab is linked. */
+  /** Null unless the lab is linked, and there is a single Redis. */
   readonly redisLink: Link | null;
+  /** Null unless the lab is linked. */
   readonly natsLink: Link | null;
   /** TCP and WebSocket. */
   readonly urls: readonly [string, string];
@@ -174,9 +175,14 @@ async function startEdge(
 ): Promise<LabEdge> {
   const { options, servers, planted, stops } = context;
   const nats = servers.nats[index % servers.nats.length]!; // there is one at least
-  const links = options.isLinked === true ? await openLinks(servers.redis[0]!, nats) : null;
-  if (links !== null)
-    stops.push(() => Promise.all(Object.values(links).map((link) => link.stop())));
+  const link = async (to: Server | undefined): Promise<Link | null> => {
+    if (to === undefined || options.isLinked !== true) return null;
+    const opened = await openLink(to);
+    stops.push(opened.stop);
+    return opened;
+  };
+  const redisLink = await link(servers.redis.length === 1 ? servers.redis[0] : undefined);
+  const natsLink = await link(nats);
   const name = `edge-${index + 1}`;
   const own = options.settingsOf?.(index, servers) ?? {};
   const edge = await launchEdge({
@@ -184,15 +190,18 @@ async function startEdge(
     log: process.env["PROVE_LOG"] === undefined ? "ignore" : "inherit",
     settings: {
       ...edgeEnvironment(name, { edges: 0, settings: { EDGE_LOG_LEVEL: "error" } }),
-      EDGE_REDIS_URL: links === null ? servers.redisUrl : `redis://127.0.0.1:${links.redis.port}`,
-      EDGE_NATS_URL: links === null ? nats.url : `nats://127.0.0.1:${links.nats.port}`,
+      EDGE_REDIS_URL: redisLink === null ? servers.redisUrl : `redis://${at(redisLink)}`,
+      EDGE_NATS_URL: natsLink === null ? nats.url : `nats://${at(natsLink)}`,
       ...planted,
       ...options.settings,
       ...own,
     },
     onEnd: () => {}, // seen by whoever meant it, and by the check that no edge answers
   });
-  stops.push(() => edge.child.stop(true));
+  stops.push(() => {
+    edge.child.signal("SIGKILL"); // all has been checked: nobody waits for a drain
+    return edge.child.exited;
+  });
   const { tcp, ws } = edge.description;
   return {
     get description() {
@@ -205,11 +214,11 @@ async function startEdge(
     drain: edge.drain,
     start: edge.start,
     urls: [tcp, ws],
-    redisLink: links?.redis ?? null,
-    natsLink: links?.nats ?? null,
+    redisLink,
+    natsLink,
   };
 }
 
-async function openLinks(redis: Server, nats: Server): Promise<{ redis: Link; nats: Link }> {
-  return { redis: await openLink(redis), nats: await openLink(nats) };
+function at({ host, port }: Link): string {
+  return `${host}:${port}`;
 }

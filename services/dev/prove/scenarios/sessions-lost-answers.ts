@@ -44,7 +44,7 @@ async function openRoad({ urls }: LabEdge): Promise<Road> {
   return { link, url: `tcp://${link.host}:${link.port}` };
 }
 
-/** The answer is lost from each byte on in turn; then the client tries elsewhere, with its old id. */
+/** An answer is lost from each byte on in turn; the client then tries elsewhere with its old id. */
 async function loseAnswers(trial: Trial, lab: Lab, roads: readonly Road[]): Promise<void> {
   const rounds = trial.count({ short: 10, long: 250 });
   let [lost, resumed] = [0, 0];
