@@ -6,15 +6,18 @@ import { randomBytes } from "node:crypto";
 import type { ClusterBus, ClusterEvent } from "@holdfast/cluster";
 import { type Clock, type Log, systemClock } from "@holdfast/runtime";
 import type { NodeLedger, SessionRegistry } from "@holdfast/session";
-import { createAdmission, spread } from "./admission.ts";
+import { createAddressLimits } from "./address-limits.ts";
+import { createAdmission } from "./admission.ts";
 import type { EdgeConfig } from "./config.ts";
 import { createDeadlines } from "./deadlines.ts";
 import { alive, receive, textMessage } from "./dispatch.ts";
 import { drainPeers } from "./drain.ts";
+import { gate } from "./gate.ts";
 import { closeLosers } from "./handlers/login.ts";
 import { createHub } from "./hub.ts";
 import { type ConnectEvent, createKicks, kickTickMs } from "./kicks.ts";
 import { createSweep, sweepIntervalMs } from "./liveness.ts";
+import { createLoginLimits } from "./login-limits.ts";
 import type { EdgeMetrics } from "./metrics.ts";
 import type { EdgeNode } from "./node.ts";
 import { close, gone, Peer, tooSlow } from "./peer.ts";
@@ -26,8 +29,8 @@ import { boundRegistry } from "./store-lane.ts";
 import { createTcpTransport } from "./transport/tcp.ts";
 import type {
   ConnectionEvents,
+  Origin,
   OutboundBudget,
-  Refusal,
   Transport,
   TransportFaults,
 } from "./transport/transport.ts";
@@ -93,6 +96,8 @@ export function createEdge(options: EdgeOptions): Edge {
     connectionsMax: config.connectionsMax,
     seats: () => node.hub.counts.tcp.ready + node.hub.counts.ws.ready,
     accountsLimited: () => node.rates.accounts,
+    accountsLoggingIn: () => node.loginLimits.accounts,
+    addressesLimited: () => node.addresses.keys,
     callsInFlight: () => node.deadlines.size,
     outboundBytes: () => budget.nodeBytes,
     bodyBytes: () => node.bodyBytes,
@@ -265,6 +270,7 @@ function createNode(options: EdgeOptions, clock: Clock): EdgeNode {
     nodeBytes: 0,
   };
   const rules = options.topicRules ?? [];
+  const addresses = createAddressLimits(config, clock);
   const node: EdgeNode = {
     id: config.nodeId,
     config,
@@ -283,6 +289,8 @@ function createNode(options: EdgeOptions, clock: Clock): EdgeNode {
       ...{ settings: config, metrics: options.counts, now: () => clock.monotonic() },
       isStoreUp: options.isRedisUp ?? (() => true),
     }),
+    addresses,
+    loginLimits: createLoginLimits(config, addresses, clock),
     pushes: createPushes(() => node, { rules, limits: config, outbound }),
     outbound,
     credentialKey: randomBytes(32),
@@ -304,7 +312,7 @@ function createTransports(
     acceptors: config.acceptors,
     closeLingerMs: config.closeLingerMs,
     budget,
-    gate: (transport: "tcp" | "ws") => gate(node, transport, isRedisUp),
+    gate: (transport: "tcp" | "ws", origin: Origin) => gate({ node, transport, origin, isRedisUp }),
     events: createEvents(node),
     faults: createFaults(node),
     now: () => node.clock.monotonic(),
@@ -320,27 +328,6 @@ function createTransports(
     idleTimeoutSeconds: Math.min(960, Math.ceil(config.heartbeatTimeoutMs / 1000) + 30),
   });
   return { tcp, ws };
-}
-
-/** The cheapest place to refuse: before there is a connection. */
-function gate(node: EdgeNode, transport: "tcp" | "ws", isRedisUp: () => boolean): Refusal | null {
-  const { hub, config } = node;
-  if (hub.sockets >= config.connectionsMax) return later(node, "limit");
-  if (hub.unauthenticated >= config.unauthenticatedMax) return later(node, "unauthenticated");
-  // No login can be served: a refused upgrade is the one refusal after which every client keeps
-  // its session. TCP has no such word, and gets 7 / 503 on its login.
-  if (transport === "tcp") return null;
-  if (!isRedisUp()) return later(node, "unavailable");
-  if (node.admission.isOpen(node.clock.monotonic())) return null;
-  return later(node, "unavailable", node.admission.retryAfterMs);
-}
-
-function later(
-  { config }: EdgeNode,
-  reason: Refusal["reason"],
-  ms = config.retryAfterSeconds * 1000,
-): Refusal {
-  return { reason, status: 503, retryAfterSeconds: Math.max(1, Math.ceil(spread(ms) / 1000)) };
 }
 
 function createEvents(node: EdgeNode): ConnectionEvents<Peer> {

@@ -1,5 +1,5 @@
 /** The limits of a node: how many, how fast, how large. Part of the table in settings.ts. */
-import { bytes, duration, integer } from "@holdfast/runtime";
+import { bytes, duration, integer, isNetwork, list } from "@holdfast/runtime";
 
 const minute = 60_000;
 const kibibyte = 1024;
@@ -47,6 +47,75 @@ export const limitSettings = {
     max: 100_000,
     unit: "calls",
     meaning: "Logins asked of Redis at once; and as many seats given back, sessions ended, looks",
+  }),
+  // Of one client address; see operations.md before any of them is set.
+  EDGE_ADDRESS_CONNECT_RATE: integer({
+    default: 0,
+    min: 0,
+    max: 1_000_000,
+    unit: "1/s",
+    meaning: "New connections of one client address; more are refused. 0: no limit",
+  }),
+  EDGE_ADDRESS_CONNECT_BURST: integer({
+    default: 100,
+    min: 1,
+    max: 1_000_000,
+    unit: "connections",
+    meaning: "New connections of one address at once after a rest",
+  }),
+  EDGE_ADDRESS_CONNECTIONS_MAX: integer({
+    default: 0,
+    min: 0,
+    max: 1_000_000,
+    unit: "connections",
+    meaning: "Open connections of one client address. 0: no limit",
+  }),
+  EDGE_ADDRESS_LOGIN_RATE: integer({
+    default: 0,
+    min: 0,
+    max: 1_000_000,
+    unit: "1/s",
+    meaning: "Logins of one client address, failed ones too; more get 3 / 429. 0: no limit",
+  }),
+  EDGE_ADDRESS_LOGIN_BURST: integer({
+    default: 100,
+    min: 1,
+    max: 1_000_000,
+    unit: "logins",
+    meaning: "Logins of one address at once after a rest",
+  }),
+  EDGE_ADDRESS_ALLOW: list({
+    default: [],
+    isItem: isNetwork,
+    bounds: "addresses or networks in CIDR form",
+    meaning: "Client addresses that none of these limits is for",
+  }),
+  EDGE_ACCOUNT_LOGIN_RATE: integer({
+    default: 20,
+    min: 0,
+    max: 1_000_000,
+    unit: "1/s",
+    meaning: "Logins of one account on this node, failed ones too; more get 3 / 429. 0: no limit",
+  }),
+  EDGE_ACCOUNT_LOGIN_BURST: integer({
+    default: 1000,
+    min: 1,
+    max: 1_000_000,
+    unit: "logins",
+    meaning: "Logins of one account at once after a rest: all its seats may come back together",
+  }),
+  EDGE_RATE_KEYS_MAX: integer({
+    default: 100_000,
+    min: 100,
+    max: 10_000_000,
+    unit: "keys",
+    meaning: "Addresses and accounts remembered for their rates; beyond, the quietest is forgiven",
+  }),
+  EDGE_REFUSED_SESSION_MS: duration({
+    default: 3000,
+    min: 0,
+    max: minute,
+    meaning: "A session id that Redis refused is refused without asking for this long",
   }),
   EDGE_AUTH_ATTEMPTS_MAX: integer({ default: 3, min: 1, max: 100, meaning: "Per connection" }),
   EDGE_STORE_FAILURES_MAX: integer({

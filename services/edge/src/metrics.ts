@@ -34,6 +34,8 @@ export interface EdgeReadings extends FenceReadings {
   readonly seats: () => number;
   readonly callsInFlight: () => number;
   readonly accountsLimited: () => number;
+  readonly accountsLoggingIn: () => number;
+  readonly addressesLimited: () => number;
   readonly outboundBytes: () => number;
   readonly bodyBytes: () => number;
   readonly topics: () => number;
@@ -305,11 +307,14 @@ function watch(metrics: Metrics, readings: EdgeReadings): void {
   );
   const keys = metrics.gauge({
     name: "holdfast_rate_limiter_keys",
-    help: "Accounts whose requests this node counts",
+    help: "Accounts whose requests, accounts whose logins, and addresses that this node counts",
     labels: ["scope"],
-    read: readings.accountsLimited,
+    read: ({ scope }: Record<"scope", string>) => {
+      if (scope === "account") return readings.accountsLimited();
+      return scope === "login" ? readings.accountsLoggingIn() : readings.addressesLimited();
+    },
   });
-  keys.labels({ scope: "account" });
+  for (const scope of ["account", "login", "ip"]) keys.labels({ scope });
   const up = metrics.gauge({
     name: "holdfast_dependency_up",
     help: "1 while the dependency answers",

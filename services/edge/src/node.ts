@@ -2,11 +2,13 @@
 import type { ClusterBus } from "@holdfast/cluster";
 import type { DecoderLimits } from "@holdfast/protocol";
 import type { Clock, Log } from "@holdfast/runtime";
+import type { AddressLimits } from "./address-limits.ts";
 import type { Admission } from "./admission.ts";
 import type { EdgeConfig } from "./config.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Hub } from "./hub.ts";
 import type { Kicks } from "./kicks.ts";
+import type { LoginLimits } from "./login-limits.ts";
 import type { EdgeMetrics } from "./metrics.ts";
 import type { NodePushes } from "./push/pushes.ts";
 import type { RequestRates } from "./request-rates.ts";
@@ -30,6 +32,8 @@ export interface EdgeNode {
   readonly deadlines: Deadlines;
   readonly rates: RequestRates;
   readonly admission: Admission;
+  readonly addresses: AddressLimits;
+  readonly loginLimits: LoginLimits;
   readonly pushes: NodePushes;
   readonly outbound: OutboundBudget;
   /** Credentials are derived with it, so that a repeated login needs no state. */

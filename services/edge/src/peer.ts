@@ -57,6 +57,8 @@ export class Peer {
   readonly node: EdgeNode;
   readonly connection: Connection;
   readonly id: string;
+  /** What its address counts under, in AddressLimits. */
+  readonly addressKey: string;
   phase: Phase;
   version: 1 | 2 = 1; // a bad TCP handshake is refused in the layout of version 1 [§4.3]
   platform = -1; // not known yet
@@ -111,6 +113,8 @@ export class Peer {
     this.node = node;
     this.connection = connection;
     this.id = node.hub.nextId();
+    this.addressKey = node.addresses.keyOf(connection);
+    node.addresses.opened(this.addressKey);
     this.openedMs = now;
     this.lastSeenMs = now;
     this.nextPingMs = now + node.config.heartbeatIntervalMs;
@@ -204,6 +208,7 @@ export function gone(peer: Peer, byPeer: boolean): void {
   close(peer, byPeer ? "clientLeft" : "connectionLost");
   const { node } = peer;
   node.hub.moved(peer, "draining", null);
+  node.addresses.closed(peer.addressKey);
   node.metrics.lived(peer.connection.transport, node.clock.monotonic() - peer.openedMs);
 }
 

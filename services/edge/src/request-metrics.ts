@@ -14,8 +14,14 @@ export type RequestOutcome =
   | "rate_limited"
   | "cancelled";
 
-/** connection: unanswered requests. admission: memory of the node. */
-export type LimitScope = "connection" | "connection_rate" | "account_rate" | "admission";
+/** connection: unanswered requests. admission: memory of the node. ip and account: logins. */
+export type LimitScope =
+  | "connection"
+  | "connection_rate"
+  | "account_rate"
+  | "admission"
+  | "ip"
+  | "account";
 
 const durationBuckets = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60,
@@ -35,7 +41,7 @@ export function requestMetrics(metrics: Metrics) {
   });
   const limited = metrics.counter({
     name: "holdfast_rate_limited_total",
-    help: "Requests refused because of a limit",
+    help: "Requests and logins refused because of a limit",
     labels: ["scope"],
   });
   const faults = metrics.counter({

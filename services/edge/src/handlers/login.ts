@@ -22,6 +22,8 @@ import {
   deriveCredential,
   type LostSeat,
   type Presented,
+  parseSessionId,
+  parseToken,
   type Refusal,
   RegistryUnavailable,
 } from "@holdfast/session";
@@ -42,6 +44,8 @@ interface Attempt {
 /** What the client presents: a token or a session id, a secret either way. */
 interface Credential {
   readonly secret: string;
+  /** Stands for the account; null: it cannot be one of ours. */
+  readonly tag: string | null;
   readonly metadata: LoginMetadata;
 }
 
@@ -53,14 +57,35 @@ export function logIn(peer: Peer, { command, requestId, body }: Request): Promis
   if (isSpent(attempt) || !begin(peer)) return null;
 
   const credential = readCredential(kind, body);
-  if (credential !== null) return enterWith(attempt, credential);
-  refuse(attempt, gatewayErrors.invalidBody, "authRefused", "unknown");
-  return null;
+  if (credential === null) {
+    refuse(attempt, gatewayErrors.invalidBody, "authRefused", "unknown");
+    return null;
+  }
+  return enterWith(attempt, credential);
+}
+
+/** What need not be asked of the store: too many of them, or a secret known to be bad. */
+function refusalOf(attempt: Attempt, { secret, tag }: Credential): (() => void) | null {
+  const { peer, kind } = attempt;
+  const { loginLimits } = peer.node;
+  const addressMs = loginLimits.takeAddress(peer.addressKey);
+  if (addressMs > 0) return () => limited(attempt, "ip", addressMs);
+  if (tag === null || (kind === "reconnect" && loginLimits.isRefused(secret))) {
+    return () => refused(attempt, kind === "auth" ? "token" : "session");
+  }
+  const accountMs = loginLimits.takeAccount(tag);
+  return accountMs > 0 ? () => limited(attempt, "account", accountMs) : null;
 }
 
 async function enterWith(attempt: Attempt, credential: Credential): Promise<void> {
   const { peer, kind } = attempt;
   const { node } = peer;
+  const refuseUnasked = refusalOf(attempt, credential);
+  if (refuseUnasked !== null) {
+    await null; // what came in one segment behind it waits, as behind any login [D29]
+    refuseUnasked();
+    return;
+  }
   const turn = node.admission.enter(peer, kind);
   if (turn !== null && !(await isLetIn(attempt, turn))) return;
 
@@ -73,6 +98,7 @@ async function enterWith(attempt: Attempt, credential: Credential): Promise<void
     return;
   }
   node.metrics.redisTook(kind === "auth" ? "redeem" : "own", node.clock.monotonic() - askedMs);
+  if (claim === "session") node.loginLimits.refused(credential.secret);
   if (typeof claim === "string") refused(attempt, claim);
   else admitted(attempt, claim);
 }
@@ -106,10 +132,12 @@ function readCredential(kind: Attempt["kind"], body: Uint8Array): Credential | n
   try {
     if (kind === "auth") {
       const { token, metadata } = decodeAuthRequest(body);
-      return token === "" ? null : { secret: token, metadata };
+      if (token === "") return null;
+      return { secret: token, tag: parseToken(token)?.tag ?? null, metadata };
     }
     const { sessionId, metadata } = decodeReconnectRequest(body);
-    return sessionId === "" ? null : { secret: sessionId, metadata };
+    if (sessionId === "") return null;
+    return { secret: sessionId, tag: parseSessionId(sessionId)?.tag ?? null, metadata };
   } catch (error) {
     if (error instanceof ControlBodyError) return null;
     throw error;
@@ -299,10 +327,24 @@ function turnedAway(attempt: Attempt): void {
 }
 
 function unavailable(attempt: Attempt, retryAfterMs: number): void {
-  const { serviceUnavailable: error } = gatewayErrors;
-  const isHinted = attempt.peer.node.config.closeHints;
-  const said = isHinted ? withRetryAfter(error, spread(retryAfterMs)) : error;
-  answerFailure(attempt, said, "storeUnavailable");
+  const error = hinted(attempt, gatewayErrors.serviceUnavailable, retryAfterMs);
+  answerFailure(attempt, error, "storeUnavailable");
+}
+
+/** Too many of one address or account: no word about the credential, and no attempt. */
+function limited(attempt: Attempt, scope: "ip" | "account", waitMs: number): void {
+  const { peer } = attempt;
+  peer.storeFailures++;
+  peer.node.metrics.rateLimited(scope);
+  const error = hinted(attempt, gatewayErrors.rateLimit, Math.max(waitMs, retryLeastMs));
+  answerFailure(attempt, error, "loginLimited");
+  count(attempt, "rate_limited");
+}
+
+const retryLeastMs = 1000;
+
+function hinted({ peer }: Attempt, error: GatewayError, retryAfterMs: number): GatewayError {
+  return peer.node.config.closeHints ? withRetryAfter(error, spread(retryAfterMs)) : error;
 }
 
 function answerFailure({ peer, request }: Attempt, error: GatewayError, ending: EndingName): void {

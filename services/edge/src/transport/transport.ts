@@ -64,7 +64,7 @@ export interface ConnectionEvents<P> {
 
 /** Why somebody is not let in, and how an upgrade is answered then; TCP has no such word. */
 export interface Refusal {
-  readonly reason: "limit" | "draining" | "unauthenticated" | "unavailable";
+  readonly reason: "limit" | "draining" | "unauthenticated" | "unavailable" | "ip_rate" | "ip_open";
   readonly status: 429 | 503;
   readonly retryAfterSeconds: number;
 }

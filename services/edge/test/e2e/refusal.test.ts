@@ -6,6 +6,8 @@ import { until } from "../support/arrivals.ts";
 import { startEdge, type TestEdge, type TransportName, transports } from "../support/edge.ts";
 import {
   accepted,
+  anySessionId,
+  anyToken,
   auth,
   authBody,
   expectClose,
@@ -189,7 +191,7 @@ for (const transport of transports) {
       });
       const wire = await edge.open(transport);
 
-      expectError(await auth(wire, "any.token"), "serviceUnavailable");
+      expectError(await auth(wire, anyToken), "serviceUnavailable");
 
       await expectCloseAfterGrace(wire, transport, 1, "service unavailable");
     });
@@ -205,7 +207,7 @@ for (const transport of transports) {
       });
       const wire = await edge.open(transport);
       for (let count = 1; count <= 8; count++) {
-        expectError(await auth(wire, "any.token"), "serviceUnavailable");
+        expectError(await auth(wire, anyToken), "serviceUnavailable");
       }
       const calls = store!.switchable.calls; // made when the node was
 
@@ -242,10 +244,10 @@ for (const transport of transports) {
         },
       });
       const wire = await edge.open(transport);
-      await auth(wire, "any.token");
+      await auth(wire, anyToken);
       store!.switchable.isAway = false;
 
-      expectError(await reconnect(wire, "a.b.c"), "sessionExpired");
+      expectError(await reconnect(wire, anySessionId), "sessionExpired");
 
       await expectClose(wire, transport, 5, "session expired");
     });
@@ -278,7 +280,7 @@ for (const transport of transports) {
       });
       const wire = await edge.open(transport);
 
-      expectError(await reconnect(wire, "a.b.c"), "serviceUnavailable");
+      expectError(await reconnect(wire, anySessionId), "serviceUnavailable");
 
       await expectClose(wire, transport, 1, "service unavailable");
     });
@@ -293,7 +295,7 @@ for (const transport of transports) {
       });
       const wire = await edge.open(transport);
 
-      expectError(await auth(wire, "any.token"), "internalError");
+      expectError(await auth(wire, anyToken), "internalError");
 
       await expectClose(wire, transport, 1, "internal error");
       expect(await edge.metric("holdfast_exceptions_total", { where: "redis" })).toBe(1);

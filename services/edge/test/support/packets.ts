@@ -73,6 +73,10 @@ export function sendAll(wire: Wire, transport: TransportName, packets: readonly 
   else for (const packet of packets) wire.sendBytes(packet);
 }
 
+/** Well formed, and known to nobody: as far as a store has to look. */
+export const anyToken = `${"t".repeat(22)}.${"s".repeat(43)}`;
+export const anySessionId = `${"t".repeat(22)}.${"i".repeat(16)}.${"s".repeat(43)}`;
+
 export async function auth(wire: Wire, token: string): Promise<Response> {
   return wire.request(Command.auth, authBody(token));
 }

@@ -7,11 +7,13 @@ import {
   type ManualClock,
 } from "@holdfast/runtime";
 import { createMemoryRegistry, type Session } from "@holdfast/session";
+import { createAddressLimits } from "../../src/address-limits.ts";
 import { createAdmission } from "../../src/admission.ts";
 import { readEdgeConfig } from "../../src/config.ts";
 import { createDeadlines } from "../../src/deadlines.ts";
 import { createHub } from "../../src/hub.ts";
 import { createKicks } from "../../src/kicks.ts";
+import { createLoginLimits } from "../../src/login-limits.ts";
 import { createEdgeMetrics } from "../../src/metrics.ts";
 import type { EdgeNode } from "../../src/node.ts";
 import { createPushes } from "../../src/push/pushes.ts";
@@ -58,6 +60,7 @@ export function createTestNode(
   };
   const counts = createEdgeMetrics(metrics);
   const now = () => clock.monotonic();
+  const addresses = createAddressLimits(config, clock);
   const node: EdgeNode = {
     ...{ id: config.nodeId, config, clock, hub, log: createSilentLog() },
     metrics: counts,
@@ -71,6 +74,8 @@ export function createTestNode(
     admission: createAdmission({
       ...{ settings: config, metrics: counts, now, isStoreUp: () => true },
     }),
+    addresses,
+    loginLimits: createLoginLimits(config, addresses, clock),
     pushes: createPushes(() => node, { rules, limits: config, outbound }),
     outbound,
     credentialKey: new Uint8Array(32),
