@@ -173,6 +173,7 @@ describe("createMetrics", () => {
     expect(lines.map((line) => line.split(" ")[0])).toEqual([
       "process_cpu_seconds_total",
       "process_resident_memory_bytes",
+      "process_heap_bytes",
       "process_open_fds",
       "process_max_fds",
       "process_start_time_seconds",

@@ -18,6 +18,12 @@ export const processMetrics = [
     read: () => process.memoryUsage.rss(),
   },
   {
+    name: "process_heap_bytes",
+    type: "gauge",
+    help: "Heap of the JavaScript engine that is in use, in bytes",
+    read: () => process.memoryUsage().heapUsed,
+  },
+  {
     name: "process_open_fds",
     type: "gauge",
     help: "Number of open file descriptors",

@@ -27,6 +27,8 @@ export interface LabOptions {
   readonly redis?: "single" | "sentinel" | "cluster";
   /** Of a single server: `["--appendonly", "yes"]`. */
   readonly redisArgs?: readonly string[];
+  /** Of a single server: `["--http_port", "8222"]`. */
+  readonly natsArgs?: readonly string[];
   /** Three have routes; each edge knows its own of them only. Default 1. */
   readonly nats?: 1 | 3;
   /** Each edge reaches its NATS, and its Redis where it is a single one, by links of its own. */
@@ -140,7 +142,7 @@ function toLab(parts: Pick<Lab, "servers" | "edges" | "registry" | "stop">): Lab
 }
 
 async function startServers(
-  { redis = "single", redisArgs = [], nats = 1 }: LabOptions,
+  { redis = "single", redisArgs = [], nats = 1, natsArgs = [] }: LabOptions,
   stops: (() => Promise<unknown>)[],
 ): Promise<Servers> {
   const store = await startStore(redis, redisArgs);
@@ -152,7 +154,7 @@ async function startServers(
     stops.push(trio.stop);
     return { ...redisParts, nats: trio.servers, natsRoutes: trio.routes };
   }
-  const server = await startNats();
+  const server = await startNats({ args: natsArgs });
   stops.push(server.stop);
   return { ...redisParts, nats: [server], natsRoutes: [] };
 }

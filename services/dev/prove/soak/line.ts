@@ -1,0 +1,57 @@
+/** A line through samples over time: what a leak looks like, once the warm-up is left out. */
+
+export interface Point {
+  readonly atMs: number;
+  readonly value: number;
+}
+
+export interface Line {
+  /** Per hour, by least squares; NaN of less than two points. */
+  readonly perHour: number;
+  /** What the line gained from the first point to the last. */
+  readonly gained: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+const hourMs = 3_600_000;
+
+/** Without the first `part` of the time, from 0 up to 1. */
+export function withoutWarmUp(points: readonly Point[], part: number): readonly Point[] {
+  const [start, end] = [points[0]?.atMs ?? 0, points.at(-1)?.atMs ?? 0];
+  return points.filter(({ atMs }) => atMs >= start + part * (end - start));
+}
+
+/**
+ * The lowest of each window of so many points. Memory of an engine that collects garbage is a saw:
+ * what it comes down to is what is kept.
+ */
+export function troughs(points: readonly Point[], window: number): readonly Point[] {
+  const lowest: Point[] = [];
+  for (let at = 0; at + window <= points.length; at += window) {
+    const some = points.slice(at, at + window);
+    lowest.push(some.reduce((low, point) => (point.value < low.value ? point : low)));
+  }
+  return lowest;
+}
+
+export function lineThrough(points: readonly Point[]): Line {
+  const count = points.length;
+  const mean = (read: (point: Point) => number) =>
+    points.reduce((sum, point) => sum + read(point), 0) / count;
+  const [meanMs, meanValue] = [mean(({ atMs }) => atMs), mean(({ value }) => value)];
+  let covariance = 0;
+  let variance = 0;
+  for (const { atMs, value } of points) {
+    covariance += (atMs - meanMs) * (value - meanValue);
+    variance += (atMs - meanMs) ** 2;
+  }
+  const perMs = covariance / variance;
+  const [first, last] = [points[0]?.atMs ?? 0, points.at(-1)?.atMs ?? 0];
+  return {
+    perHour: perMs * hourMs,
+    gained: perMs * (last - first),
+    first: meanValue + perMs * (first - meanMs),
+    last: meanValue + perMs * (last - meanMs),
+  };
+}
