@@ -22,9 +22,9 @@ function start(settings: Partial<typeof slow> & { redisInFlightMax?: number } = 
   return { admission, state, counted, at };
 }
 
-/** The admission looks at nothing of a peer but which it is. */
-function createPeers(count: number): Peer[] {
-  return Array.from({ length: count }, () => ({}) as Peer);
+/** The admission looks at nothing of a peer but which it is, and its transport. */
+function createPeers(count: number, transport: "tcp" | "ws" = "tcp"): Peer[] {
+  return Array.from({ length: count }, () => ({ connection: { transport } }) as Peer);
 }
 
 /** What each was told, in the order they came; "waits" as long as nothing was said. */
@@ -76,10 +76,10 @@ describe("createAdmission", () => {
     const { admission, counted, at } = start();
     const told = enterAll(admission, createPeers(9), "reconnect");
 
-    // Two at once, and ten a second for half a second; the estimate gives the last one the benefit.
-    expect(await told()).toEqual(["in", "in", ...Array(6).fill("waits"), "late"]);
+    // Two at once, and ten a second for half a second.
+    expect(await told()).toEqual(["in", "in", ...Array(5).fill("waits"), "late", "late"]);
     for (const nowMs of [100, 200, 300, 400, 499]) at(nowMs);
-    expect(await told()).toEqual([...Array(6).fill("in"), "waits", "waits", "late"]);
+    expect(await told()).toEqual([...Array(6).fill("in"), "waits", "late", "late"]);
     at(500);
     expect(await told()).toEqual([...Array(6).fill("in"), "late", "late", "late"]);
     expect(counted.filter(([outcome]) => outcome === "refused").length).toBe(3);
@@ -88,7 +88,7 @@ describe("createAdmission", () => {
 
   test("the queue is never longer than a reconnect is held", async () => {
     const { admission, at } = start({ reconnectHoldMs: 200, loginRate: 1 });
-    const told = enterAll(admission, createPeers(3), "reconnect");
+    const told = enterAll(admission, createPeers(3, "ws"), "reconnect");
 
     at(199);
     expect(await told()).toEqual(["in", "in", "waits"]);
@@ -143,7 +143,7 @@ describe("createAdmission", () => {
   test("sixteen failures in a row are a store that is away, an answer between them is not", async () => {
     const { admission, at } = start({ loginRate: 1, loginBurst: 40 });
     enterAll(admission, createPeers(40), "auth");
-    const waiting = enterAll(admission, createPeers(1), "auth");
+    const waiting = enterAll(admission, createPeers(1, "ws"), "auth");
     for (let each = 0; each < 15; each++) admission.done(false);
     admission.done(true);
     for (let each = 0; each < 15; each++) admission.done(false);
@@ -186,12 +186,23 @@ describe("isOpen", () => {
 
   test("none passes while the queue is longer than its deadline", () => {
     const { admission, at } = start();
-    enterAll(admission, createPeers(8), "auth");
+    enterAll(admission, createPeers(8, "ws"), "auth");
     expect(admission.isOpen(0)).toBe(false);
 
     at(100);
 
     expect(admission.isOpen(100)).toBe(true);
+  });
+
+  test("whoever has passed keeps a place, though others come before it", async () => {
+    const { admission } = start();
+    for (let each = 0; each < 3; each++) expect(admission.isOpen(0)).toBe(true);
+
+    const others = enterAll(admission, createPeers(9), "auth");
+    const passed = enterAll(admission, createPeers(3, "ws"), "reconnect");
+
+    expect(await others()).toEqual(["in", "in", "waits", "waits", ...Array(5).fill("late")]);
+    expect(await passed()).toEqual(["waits", "waits", "waits"]);
   });
 
   test("none passes while the first has waited too long, however short the queue", () => {

@@ -23,7 +23,11 @@ export interface Admission {
   left(peer: Peer): void;
   /** Lets in whoever's turn has come, and answers whoever has waited too long. */
   tick(nowMs: number): void;
-  /** Whether an upgrade now may be followed by a login in time. True takes a place. */
+  /**
+   * Whether a login that follows an upgrade now could be let in in time. True keeps a place for
+   * it: between the upgrade and its login others must not fill the queue, since a login that is
+   * refused costs some clients their session, and a refused upgrade does not. [§13.2]
+   */
   isOpen(nowMs: number): boolean;
   /** When whoever is turned away had better come back: the queue is full now, and empty by then. */
   readonly retryAfterMs: number;
@@ -68,7 +72,7 @@ export function createAdmission(options: {
   let inFlight = 0;
   let inFlightPeak = 0;
   let failures = 0;
-  /** When the login that belongs to the last upgrade would be let in, if all of them logged in. */
+  /** When the last would be let in of all that have a place: logins, and upgrades before them. */
   let expectedMs = 0;
 
   return {
@@ -88,12 +92,7 @@ export function createAdmission(options: {
       if (ticket) decide(peer, ticket, "left", now());
     },
     tick,
-    isOpen(nowMs) {
-      const nextMs = Math.max(nowMs, expectedMs) + eachMs;
-      if (nextMs - nowMs > loginQueueMs + loginBurst * eachMs || isLong(nowMs)) return false;
-      expectedMs = nextMs;
-      return true;
-    },
+    isOpen: (nowMs) => !isLong(nowMs) && hasPlace(nowMs),
     retryAfterMs: loginQueueMs,
     get waiting() {
       return waiting.size;
@@ -108,6 +107,8 @@ export function createAdmission(options: {
 
   function enter(peer: Peer, kind: LoginKind): Promise<Verdict> | null {
     const nowMs = now();
+    // A WebSocket has its place since the upgrade.
+    const isExpected = peer.connection.transport === "ws" || hasPlace(nowMs);
     if (waiting.size === 0 && inFlight < redisInFlightMax) {
       if (take(bucket, loginRate, loginBurst, nowMs)) {
         start();
@@ -115,13 +116,22 @@ export function createAdmission(options: {
         return null;
       }
     }
-    if (waiting.size * eachMs > loginQueueMs || (kind === "auth" && isAway())) {
+    const isFull = !isExpected || waiting.size * eachMs > loginQueueMs;
+    if (isFull || (kind === "auth" && isAway())) {
       metrics.loginAdmitted("refused", null);
       return none;
     }
     const { promise, resolve } = Promise.withResolvers<Verdict>();
     waiting.set(peer, { kind, sinceMs: nowMs, decide: resolve });
     return promise;
+  }
+
+  /** Takes it, if there is one: as many as are let in within the deadline. */
+  function hasPlace(nowMs: number): boolean {
+    const nextMs = Math.max(nowMs, expectedMs) + eachMs;
+    if (nextMs - nowMs > loginQueueMs + loginBurst * eachMs) return false;
+    expectedMs = nextMs;
+    return true;
   }
 
   /** Whoever came now might wait too long. */
