@@ -5,9 +5,11 @@
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { bugs } from "./planted/bugs.ts";
+import { type Catch, catchesMarkdown, hunt, isCaught } from "./planted/hunt.ts";
 import { findingLine, markdown, type Run, tableText } from "./report.ts";
-import type { Scenario } from "./scenario.ts";
-import { type Outcome, runScenario } from "./trial.ts";
+import type { Finding, Scenario } from "./scenario.ts";
+import { isWhole, type Outcome, runScenario, type TrialOptions } from "./trial.ts";
 
 const usage = `Usage: bun run prove [scenario...] [options]
 
@@ -17,10 +19,12 @@ const usage = `Usage: bun run prove [scenario...] [options]
   --seed N       what is drawn is drawn again
   --json FILE    the findings, for a machine
   --write        also writes the results into docs/proof.md
+  --planted      instead: plants each bug of planted/bugs.ts, and expects just its scenarios to
+                 break; the names are those of bugs. Short form
+  --others       with --planted: also runs the scenarios that must stay green
 `;
 
 const paper = join(import.meta.dir, "../../../docs/proof.md");
-const marks = ["<!-- results: written by bun run prove --write -->", "<!-- end of results -->"];
 
 /** Every file of the folder is one scenario, in the order of their names. */
 async function readScenarios(): Promise<readonly Scenario[]> {
@@ -47,13 +51,13 @@ async function versions(): Promise<string> {
   return `Bun ${Bun.version}, Redis ${redis}, nats-server ${nats}`;
 }
 
-async function write(text: string): Promise<void> {
+/** Puts the text between the two marks of that name. */
+async function write(name: "results" | "planted", text: string): Promise<void> {
+  const [first, last] = [`<!-- ${name}: written by --write -->`, `<!-- end of ${name} -->`];
   const old = await Bun.file(paper).text();
-  const [start, end] = marks.map((mark) => old.indexOf(mark));
-  if (start === undefined || end === undefined || start < 0 || end < start) {
-    throw new Error(`Cannot write ${paper}: it has no place for results`);
-  }
-  await Bun.write(paper, `${old.slice(0, start)}${marks[0]}\n\n${text}\n\n${old.slice(end)}`);
+  const [start, end] = [old.indexOf(first), old.indexOf(last)];
+  if (start < 0 || end < start) throw new Error(`Cannot write ${paper}: it has no ${name}`);
+  await Bun.write(paper, `${old.slice(0, start)}${first}\n\n${text}\n\n${old.slice(end)}`);
 }
 
 function readArguments() {
@@ -66,6 +70,8 @@ function readArguments() {
       seed: { type: "string" },
       json: { type: "string" },
       write: { type: "boolean", default: false },
+      planted: { type: "boolean", default: false },
+      others: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
     },
   });
@@ -92,26 +98,28 @@ async function main(): Promise<number> {
   const all = await readScenarios();
   if (wanted.help) print(usage);
   if (wanted.list) {
-    for (const { name, promises, shows } of all) print(`${name.padEnd(20)} ${promises}: ${shows}`);
+    for (const { name, promises, shows } of all) print(`${name.padEnd(22)} ${promises}: ${shows}`);
   }
   if (wanted.help || wanted.list) return 0;
-  const { seed, scale } = wanted;
-  const size = wanted.short ? "short" : "long";
+  const size = wanted.short || wanted.planted ? "short" : "long";
   const run: Run = {
-    ...{ size, scale, seed },
+    ...{ size, scale: wanted.scale, seed: wanted.seed },
     command: ["bun run prove", ...process.argv.slice(2)].join(" "),
     date: new Date().toISOString().slice(0, 10),
     versions: await versions(),
     machine: `${cpus().length} cores`,
   };
-  print(`seed ${seed}, ${size} form; ${run.versions}; ${run.machine}`);
+  print(`seed ${run.seed}, ${size} form; ${run.versions}; ${run.machine}`);
+  return wanted.planted ? plantAll(run, all, wanted) : prove(run, all, wanted);
+}
+
+type Wanted = ReturnType<typeof readArguments>;
+
+async function prove(run: Run, all: readonly Scenario[], wanted: Wanted): Promise<number> {
   const outcomes: Outcome[] = [];
   for (const scenario of chosen(all, wanted.names, wanted.short)) {
     print(`${scenario.name}: ${scenario.shows}`);
-    const log = (line: string) => print(`  ${line}`);
-    const onFinding = (finding: Parameters<typeof findingLine>[0]) => print(findingLine(finding));
-    const options = { size, scale, seed, planted: {}, log, onFinding } as const;
-    const outcome = await runScenario(scenario, options);
+    const outcome = await runScenario(scenario, optionsOf(run));
     outcomes.push(outcome);
     print(`  ${(outcome.tookMs / 1000).toFixed(1)} s`);
   }
@@ -119,16 +127,49 @@ async function main(): Promise<number> {
   if (wanted.json !== undefined) {
     await Bun.write(wanted.json, JSON.stringify({ run, outcomes }, null, 2));
   }
-  if (wanted.write) await write(markdown(run, outcomes, all));
-  return conclude(outcomes);
+  if (wanted.write) await write("results", markdown(run, outcomes, all));
+  return conclude(
+    outcomes.filter((one) => !isWhole(one)).map(({ scenario }) => scenario),
+    outcomes,
+  );
 }
 
-/** The last line counts as the other steps of ./scripts/test do: a scenario passes or fails. */
-function conclude(outcomes: readonly Outcome[]): number {
-  const isWhole = ({ findings }: Outcome) => findings.every(({ isHeld }) => isHeld);
-  const failed = outcomes.filter((outcome) => !isWhole(outcome));
-  if (failed.length > 0) print(`Broken: ${failed.map(({ scenario }) => scenario).join(", ")}`);
-  print(` ${outcomes.length - failed.length} pass\n ${failed.length} fail`);
+async function plantAll(run: Run, all: readonly Scenario[], wanted: Wanted): Promise<number> {
+  const some = wanted.names;
+  const unknown = some.filter((name) => !bugs.some((bug) => bug.name === name));
+  if (unknown.length > 0) throw new Error(`There is no bug ${unknown.join(", ")} to plant`);
+  const catches: Catch[] = [];
+  for (const bug of bugs.filter(({ name }) => some.length === 0 || some.includes(name))) {
+    print(`${bug.name}: ${bug.what}; must break ${bug.reds.join(", ")}`);
+    const scenarios = all.filter(({ name, isLongOnly = false }) => {
+      return bug.reds.includes(name) || (wanted.others && !isLongOnly);
+    });
+    const caught = await hunt(bug, scenarios, optionsOf(run));
+    catches.push(caught);
+    for (const name of caught.missed) print(`  WRONG    ${name} stayed green`);
+    for (const name of caught.stray) print(`  WRONG    ${name} turned red`);
+  }
+  if (wanted.json !== undefined) {
+    await Bun.write(wanted.json, JSON.stringify({ run, catches }, null, 2));
+  }
+  const about = `Run on ${run.date} with \`${run.command}\`, seed ${run.seed}; ${run.versions}.`;
+  if (wanted.write) await write("planted", catchesMarkdown(catches, about));
+  return conclude(
+    catches.filter((one) => !isCaught(one)).map(({ bug }) => bug.name),
+    catches,
+  );
+}
+
+function optionsOf({ size, scale, seed }: Run): TrialOptions {
+  const log = (line: string) => print(`  ${line}`);
+  const onFinding = (finding: Finding) => print(findingLine(finding));
+  return { size, scale, seed, planted: {}, log, onFinding };
+}
+
+/** The last lines count as those of the other steps of ./scripts/test do. */
+function conclude(failed: readonly string[], all: readonly unknown[]): number {
+  if (failed.length > 0) print(`Broken: ${failed.join(", ")}`);
+  print(` ${all.length - failed.length} pass\n ${failed.length} fail`);
   return failed.length === 0 ? 0 : 1;
 }
 

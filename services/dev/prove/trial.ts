@@ -76,6 +76,11 @@ export async function runScenario(scenario: Scenario, options: TrialOptions): Pr
   return { scenario: scenario.name, findings, tookMs: performance.now() - startedMs };
 }
 
+/** Nothing that was promised is broken. */
+export function isWhole({ findings }: Outcome): boolean {
+  return findings.every(({ isHeld }) => isHeld);
+}
+
 function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -6,12 +6,13 @@ import { type Client, createClient } from "@holdfast/client";
 import { spread } from "../figures.ts";
 import { openFront } from "../front.ts";
 import { until } from "../ground.ts";
-import type { Lab } from "../lab.ts";
+import type { Lab, LabEdge } from "../lab.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 import { type Sdk, type Story, startSdk } from "../sdk.ts";
 
 const promise = 3;
 const serverShutdown = "2";
+const windowMs = 2_000; // of the short form's drains
 
 export const scenario: Scenario = {
   name: "sessions",
@@ -25,7 +26,7 @@ export const scenario: Scenario = {
           ? {}
           : {
               EDGE_DRAIN_DELAY_MS: "600",
-              EDGE_DRAIN_WINDOW_MS: "1500",
+              EDGE_DRAIN_WINDOW_MS: String(windowMs),
               EDGE_DRAIN_GRACE_MS: "1000",
             },
     });
@@ -61,9 +62,12 @@ export const scenario: Scenario = {
 async function restartAll(trial: Trial, lab: Lab, back: () => Promise<void>): Promise<void> {
   const rounds = trial.size === "long" ? 3 : 1;
   const codes: number[] = [];
+  const spansMs: number[] = [];
   for (let round = 0; round < rounds; round++) {
     for (const edge of lab.edges) {
+      const sinceMs = performance.now();
       codes.push(await edge.drain());
+      spansMs.push(toldOver(lab, edge, sinceMs));
       await edge.start();
     }
   }
@@ -71,6 +75,24 @@ async function restartAll(trial: Trial, lab: Lab, back: () => Promise<void>): Pr
   const wrong = codes.filter((code) => code !== 0).length;
   const what = "rolling restart: nodes that did not end in good order";
   trial.measure({ promise, what, exactly: 0, measured: wrong, note: `${codes.length} restarts` });
+  const told = "rolling restart: from the first client told to go to the last, at least";
+  const half = (trial.size === "long" ? 20_000 : windowMs) / 2; // the default window is 20 s
+  trial.measure({
+    promise,
+    what: told,
+    atLeast: half,
+    measured: Math.min(...spansMs),
+    unit: "ms",
+  });
+}
+
+/** From the first to the last Close of a drain, as the clients of the public kinds saw them. */
+function toldOver({ recorder }: Lab, { urls }: LabEdge, sinceMs: number): number {
+  const told = recorder.views.filter((view) => {
+    return urls.includes(view.url) && (view.endedMs ?? 0) >= sinceMs;
+  });
+  const times = told.map((view) => view.endedMs ?? 0);
+  return Math.max(...times) - Math.min(...times);
 }
 
 /** Half of the clients, and more, were on the node that dies. */

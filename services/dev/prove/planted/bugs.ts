@@ -1,0 +1,87 @@
+/**
+ * Bugs that somebody might write, each as a change of one text of the product. A kit that does not
+ * find them proves nothing: each must turn the scenarios named beside it red, and no other.
+ */
+import { join } from "node:path";
+
+export interface Bug {
+  readonly name: string;
+  readonly what: string;
+  /** From the root of the repository. */
+  readonly file: string;
+  /** Occurs once in the file, or the bug cannot be planted. */
+  readonly find: string;
+  readonly replace: string;
+  /** The scenarios whose findings must break. */
+  readonly reds: readonly string[];
+}
+
+const root = join(import.meta.dir, "../../../..");
+
+export const bugs: readonly Bug[] = [
+  {
+    name: "token-of-any-epoch",
+    what: "a token is good for whichever Redis finds it unused",
+    file: "packages/session/src/login.lua",
+    find: "if token.epoch ~= epoch() or integer(token.rev)",
+    replace: "if integer(token.rev)",
+    reds: ["tokens-failover", "tokens-restart"],
+  },
+  {
+    name: "token-never-marked",
+    what: "a used token is not marked as used",
+    file: "packages/session/src/login.lua",
+    find: "redis.call('HSET', token_key, 'node', node, 'conn', conn, 'sid', sid, 'outcome', 'claimed')",
+    replace: "",
+    reds: ["tokens", "tokens-failover", "tokens-restart"],
+  },
+  {
+    name: "reconcile-off",
+    what: "a renewal closes nobody",
+    file: "services/edge/src/seats.ts",
+    find: 'else if (verdict !== "held") lost(',
+    replace: "else if (!verdict) lost(",
+    reds: ["takeovers-unheard"],
+  },
+  {
+    name: "id-two-back",
+    what: "the first id of a session stays good",
+    file: "packages/session/src/resume.lua",
+    find: "s.prev, s.cur, s.proven = presented, secret, 0",
+    replace: "if s.prev == '' then s.prev = presented end s.cur, s.proven = secret, 0",
+    reds: ["sessions-lost-answers"],
+  },
+  {
+    name: "drain-in-one-burst",
+    what: "a drain tells everybody to go at once",
+    file: "services/edge/src/drain.ts",
+    find: "atMs: startMs + index * stepMs",
+    replace: "atMs: startMs + 0 * stepMs",
+    reds: ["sessions"],
+  },
+  {
+    name: "hung-primary-kept",
+    what: "nothing makes a connection leave a primary that hangs",
+    file: "packages/session/src/redis.ts",
+    find: "{ failoverDetector: true, sentinelReconnectStrategy: backoffMs }",
+    replace:
+      "{ failoverDetector: false, sentinelReconnectStrategy: backoffMs, socketTimeout: 600_000 }",
+    reds: ["failover-lost-login"],
+  },
+];
+
+/** Rejects when the text to be replaced is not there exactly once. */
+export async function planted(bug: Bug): Promise<string> {
+  const text = await Bun.file(join(root, bug.file)).text();
+  const times = text.split(bug.find).length - 1;
+  if (times === 1) return text.replace(bug.find, () => bug.replace);
+  throw new Error(`Cannot plant ${bug.name}: ${bug.file} has its text ${times} times`);
+}
+
+/** What makes an edge load the product with the bug in it. */
+export function settingsOf(bug: Bug): Readonly<Record<string, string>> {
+  return {
+    BUN_OPTIONS: `--preload ${join(import.meta.dir, "preload.ts")}`,
+    PLANTED_BUG: bug.name,
+  };
+}

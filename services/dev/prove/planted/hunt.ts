@@ -1,0 +1,59 @@
+/** Runs scenarios with a bug planted in every edge, and says whether just the right ones break. */
+import type { Scenario } from "../scenario.ts";
+import { isWhole, type Outcome, runScenario, type TrialOptions } from "../trial.ts";
+import { type Bug, planted, settingsOf } from "./bugs.ts";
+
+export interface Catch {
+  readonly bug: Bug;
+  readonly outcomes: readonly Outcome[];
+  /** Scenarios that had to turn red and did not. */
+  readonly missed: readonly string[];
+  /** Scenarios that turned red and should not have. */
+  readonly stray: readonly string[];
+}
+
+/** `others`: also those scenarios that the bug must leave green. */
+export async function hunt(
+  bug: Bug,
+  scenarios: readonly Scenario[],
+  options: TrialOptions,
+): Promise<Catch> {
+  await planted(bug); // rejects when it cannot be
+  const outcomes: Outcome[] = [];
+  for (const scenario of scenarios) {
+    outcomes.push(await runScenario(scenario, { ...options, planted: settingsOf(bug) }));
+  }
+  const red = outcomes.filter((outcome) => !isWhole(outcome)).map(({ scenario }) => scenario);
+  const ran = outcomes.map(({ scenario }) => scenario);
+  return {
+    bug,
+    outcomes,
+    missed: bug.reds.filter((name) => ran.includes(name) && !red.includes(name)),
+    stray: red.filter((name) => !bug.reds.includes(name)),
+  };
+}
+
+export function isCaught({ missed, stray }: Catch): boolean {
+  return missed.length === 0 && stray.length === 0;
+}
+
+/** The generated part of docs/proof.md. */
+export function catchesMarkdown(catches: readonly Catch[], about: string): string {
+  const rows = catches.map(({ bug, outcomes, missed, stray }) => {
+    const red = outcomes.filter((outcome) => !isWhole(outcome)).map(({ scenario }) => scenario);
+    const green = outcomes.length - red.length;
+    const wrong = [
+      ...missed.map((name) => `${name} stayed green`),
+      ...stray.map((name) => `${name} turned red`),
+    ];
+    const verdict = wrong.length === 0 ? "caught" : wrong.join(", ");
+    return `| ${bug.name} | ${bug.what} | ${red.join(", ")} | ${green} | ${verdict} |`;
+  });
+  return [
+    about,
+    "",
+    "| bug | what it does | turned red | stayed green | verdict |",
+    "| --- | --- | --- | --- | --- |",
+    ...rows,
+  ].join("\n");
+}
