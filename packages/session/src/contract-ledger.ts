@@ -65,6 +65,53 @@ export function ledgerContract(open: Open): void {
     expect(await ledger.draw("a", 10)).toEqual([]);
   });
 
+  test("pulses have a list of their own, with the others who speak and the last of them", async () => {
+    const { ledger, advance } = await open();
+    await ledger.beat("a", silentMs);
+    const alone = await ledger.pulse("a", silentMs);
+    expect([alone.silent, alone.others, alone.witness]).toEqual([[], 0, null]);
+    await ledger.pulse("b", silentMs);
+    await advance(1);
+    await ledger.pulse("c", silentMs);
+
+    const all = await ledger.pulse("a", silentMs);
+    expect([all.silent, all.others, all.witness]).toEqual([[], 2, "c"]);
+    await advance(silentMs - 1);
+    const some = await ledger.pulse("a", silentMs);
+    expect([some.silent, some.others, some.witness]).toEqual([["b"], 1, "c"]);
+    await advance(1);
+    const none = await ledger.pulse("a", silentMs);
+    expect([none.silent, none.others, none.witness]).toEqual([["b", "c"], 0, null]);
+    expect((await ledger.beat("d", 0)).silent.includes("b")).toBe(false);
+  });
+
+  test("silent node is claimed by one caller, and a node that speaks by none", async () => {
+    const { ledger, advance } = await open();
+    const { atMs } = await ledger.pulse("a", silentMs);
+    await advance(silentMs - 1);
+    await ledger.pulse("b", silentMs);
+    expect(await ledger.claim("a", silentMs)).toBeNull();
+    await advance(1);
+
+    expect(await ledger.claim("b", silentMs)).toBeNull();
+    const claims = await Promise.all([1, 2, 3].map(() => ledger.claim("a", silentMs)));
+    expect(claims.filter((at) => at !== null)).toEqual([atMs + silentMs]);
+    expect(await ledger.claim("unknown", silentMs)).toBeNull();
+    expect((await ledger.pulse("b", silentMs)).silent).toEqual([]);
+    await ledger.pulse("a", silentMs); // it was not dead
+    expect((await ledger.pulse("b", silentMs)).others).toBe(1);
+  });
+
+  test("node that takes itself out has no pulse", async () => {
+    const { ledger } = await open();
+    await ledger.beat("a", silentMs);
+    await ledger.pulse("a", silentMs);
+
+    await ledger.forget("a", 0);
+
+    expect((await ledger.pulse("b", silentMs)).others).toBe(0);
+  });
+
   test("ledger has what was added and not removed, and each tag once", async () => {
     const { ledger } = await open();
 
@@ -123,6 +170,42 @@ export function reapContract(open: Open): void {
     expect([left, await online("anna")]).toEqual([1, 1]);
     expect(await verdict(b)).toBe("held"); // absence is not loss
     expect(await online("anna")).toBe(2);
+  });
+
+  test("seats of a node known to be dead go though their lease runs, and are told once", async () => {
+    const { registry, ledger, advance, login, verdict, online } = await open();
+    const rules = { seatsMax: 3 };
+    const [a, b] = [await login("anna", rules), await login("anna", rules)];
+    await verdict(a);
+    await advance(1);
+    const { atMs } = await ledger.beat("observer", silentMs);
+
+    const reaped = await registry.reap(tagOf("anna"), "node-1", atMs);
+
+    const sids = [a, b].map(({ claim }) => claim.session.sid);
+    expect(reaped.lapsed.map(({ sid }) => sid)).toEqual(sids);
+    expect([reaped.left, await online("anna")]).toEqual([0, 0]);
+    expect((await registry.reap(tagOf("anna"), "node-1", atMs)).lapsed).toEqual([]);
+    expect(await verdict(a)).toBe("held"); // absence is not loss
+    expect(await online("anna")).toBe(1);
+  });
+
+  test("seats taken or renewed after a node's death was told are left: it lives", async () => {
+    const { registry, ledger, advance, login, resume, verdict, online, settings } = await open();
+    const rules = { seatsMax: 4 };
+    const [old, renewed] = [await login("anna", rules), await login("anna", rules)];
+    const before = await login("anna", rules);
+    await advance(1);
+    const { atMs } = await ledger.beat("observer", silentMs);
+    await advance(settings.firstLeaseMs - 2);
+    await verdict(renewed);
+    await resume(before.claim.sessionId);
+    await login("anna", rules);
+
+    const { lapsed, left } = await registry.reap(tagOf("anna"), "node-1", atMs);
+
+    expect(lapsed.map(({ sid }) => sid)).toEqual([old.claim.session.sid]);
+    expect([left, await online("anna")]).toEqual([3, 3]);
   });
 
   test("seat that lapsed a session's life ago is no news", async () => {

@@ -13,7 +13,13 @@ export {
   type TokenParts,
   tagOf,
 } from "./identifiers.ts";
-export { type Beat, createMemoryLedger, type LedgerChange, type NodeLedger } from "./ledger.ts";
+export {
+  type Beat,
+  createMemoryLedger,
+  type LedgerChange,
+  type NodeLedger,
+  type Pulse,
+} from "./ledger.ts";
 export { createMemoryRegistry } from "./memory.ts";
 export {
   type Claim,

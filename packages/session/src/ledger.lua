@@ -1,9 +1,10 @@
 -- The ledgers of the nodes; stands behind clock.lua. `hf:nodes` says when each node last spoke,
--- `hf:ledger:NODE` which accounts have seats on it. In a Cluster they have slots of their own, so
--- each call touches one key. ARGV: what to do, and what that needs.
+-- `hf:pulses` when its heart last beat, `hf:ledger:NODE` which accounts have seats on it. In a
+-- Cluster they have slots of their own, so each call touches one key. ARGV: what to do, and what
+-- that needs.
 local key, what = KEYS[1], ARGV[1]
 local kind = redis.call('TYPE', key).ok
-local is_of_nodes = what == 'beat' or what == 'forget'
+local is_of_nodes = what == 'beat' or what == 'forget' or what == 'claim'
 if kind ~= 'none' and kind ~= (is_of_nodes and 'zset' or 'set') then redis.call('DEL', key) end
 
 -- node, how long others must be silent to be told, how many, how long the key is kept; all in ms.
@@ -20,7 +21,24 @@ if what == 'beat' then
       redis.call('ZREM', key, node) -- damaged: no node is called that
     end
   end
-  return { now, table.concat(silent, ',') }
+  -- How many others speak, and who of them did last.
+  local heard = tonumber(ARGV[3]) > 0 and '(' .. limits[2] or '+inf'
+  local others, witness = redis.call('ZCOUNT', key, heard, '+inf'), ''
+  if redis.call('ZSCORE', key, ARGV[2]) then others = others - 1 end
+  for _, node in ipairs(redis.call('ZREVRANGE', key, 0, 1)) do
+    if node ~= ARGV[2] and witness == '' and others > 0 then witness = node end
+  end
+  return { now, table.concat(silent, ','), others, witness }
+end
+
+-- node, how long it must have been silent. Strikes it off, and answers the time to the one caller
+-- who did; 0 to the others, and while it speaks.
+if what == 'claim' then
+  local now = clock()
+  local at = redis.call('ZSCORE', key, ARGV[2])
+  if not at or tonumber(at) > now - tonumber(ARGV[3]) then return 0 end
+  redis.call('ZREM', key, ARGV[2])
+  return now
 end
 
 -- node, how long it must have been silent. Answers 1 when it is not known any more.

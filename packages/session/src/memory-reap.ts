@@ -4,15 +4,22 @@ import type { Reaped, RegistrySettings } from "./session.ts";
 
 export function reapInMemory(
   account: Account,
-  options: { readonly node: string; readonly now: Moment; readonly settings: RegistrySettings },
+  options: {
+    readonly node: string;
+    readonly diedAtMs: number;
+    readonly now: Moment;
+    readonly settings: RegistrySettings;
+  },
 ): Reaped {
-  const { node, now, settings } = options;
+  const { node, diedAtMs, now, settings } = options;
   const found: SeatRecord[] = [];
   let name = "";
   let left = 0;
   for (const record of account.seats.values()) {
     if (record.seat.node !== node) continue;
-    if (record.leaseEndsAtMs > now.ms) {
+    const isDead =
+      record.leaseEndsAtMs <= diedAtMs + settings.leaseMs && record.generation <= diedAtMs * 1000;
+    if (record.leaseEndsAtMs > now.ms && !isDead) {
       left++;
       continue;
     }

@@ -96,10 +96,10 @@ export function createMemoryRegistry(options: {
       const known = accounts.get(tagOf(account));
       return known ? seated(known, { now: moment(), oldestBy: "generation" }).map(lost) : [];
     },
-    async reap(tag, node) {
+    async reap(tag, node, diedAtMs = 0) {
       const account = accounts.get(tag);
       if (!account) return { account: "", lapsed: [], left: 0 };
-      return reapInMemory(account, { node, now: moment(), settings });
+      return reapInMemory(account, { node, diedAtMs, now: moment(), settings });
     },
     async end(who, reason) {
       return "account" in who

@@ -23,10 +23,12 @@ const command = toScript("return redis.call(unpack(ARGV))");
 describe("createRedisLedger", () => {
   test("keys of a wrong type are replaced", async () => {
     const { ledger, prefix } = createRedisWorld(redis);
-    const keys = [`${prefix}:nodes`, `${prefix}:ledger:a`] as const;
+    const keys = [`${prefix}:nodes`, `${prefix}:pulses`, `${prefix}:ledger:a`] as const;
     for (const key of keys) await redis.run(command, [key], ["SET", key, "damaged"]);
 
     expect((await ledger.beat("a", silentMs)).silent).toEqual([]);
+    expect(await ledger.claim("a", silentMs)).toBeNull();
+    expect((await ledger.pulse("a", silentMs)).others).toBe(0);
     expect(await ledger.note("a", { added: ["x"], removed: [] })).toBe(1);
     expect(await ledger.draw("a", 10)).toEqual(["x"]);
   });
@@ -43,9 +45,10 @@ describe("createRedisLedger", () => {
   test("all that is written expires", async () => {
     const { ledger, prefix } = createRedisWorld(redis);
     await ledger.beat("a", silentMs);
+    await ledger.pulse("a", silentMs);
     await ledger.note("a", { added: ["x"], removed: [] });
 
-    for (const key of [`${prefix}:nodes`, `${prefix}:ledger:a`]) {
+    for (const key of [`${prefix}:nodes`, `${prefix}:pulses`, `${prefix}:ledger:a`]) {
       expect(await redis.run(command, [key], ["PTTL", key])).toBeGreaterThan(24 * 3_600_000);
     }
   });

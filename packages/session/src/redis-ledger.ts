@@ -1,4 +1,4 @@
-/** The ledgers of the nodes on Redis: one key for who lives, and one for each node's accounts. */
+/** The ledgers of the nodes on Redis: two keys for who lives, and one for each node's accounts. */
 import systemClock from "./clock.lua" with { type: "text" };
 import { faultOf } from "./faults.ts";
 import source from "./ledger.lua" with { type: "text" };
@@ -30,6 +30,18 @@ export function createRedisLedger(options: {
       const [atMs, silent] = list(await run(nodesKey(), args));
       return { atMs: number(atMs), silent: text(silent).split(",").filter(Boolean) };
     },
+    async pulse(node, silentMs) {
+      const args = ["beat", node, String(silentMs), String(silentNodesMax), keptMs];
+      const [atMs, silent, others, witness] = list(await run(pulsesKey(), args));
+      return {
+        ...{ atMs: number(atMs), silent: text(silent).split(",").filter(Boolean) },
+        ...{ others: number(others), witness: text(witness) || null },
+      };
+    },
+    async claim(node, silentMs) {
+      const atMs = number(await run(pulsesKey(), ["claim", node, String(silentMs)]));
+      return atMs === 0 ? null : atMs;
+    },
     async note(node, change) {
       let count = 0;
       for (const part of partsOf(change)) {
@@ -46,12 +58,18 @@ export function createRedisLedger(options: {
     async forget(node, silentMs) {
       // It may come back in between: then it finds its ledger too small, and writes it anew.
       const isGone = await run(nodesKey(), ["forget", node, String(silentMs)]);
-      if (isGone === 1) await run(ledgerKey(node), ["drop"]);
+      if (isGone !== 1) return;
+      await run(ledgerKey(node), ["drop"]);
+      await run(pulsesKey(), ["forget", node, String(silentMs)]);
     },
   };
 
   function nodesKey(): string {
     return `${prefix}:nodes`;
+  }
+
+  function pulsesKey(): string {
+    return `${prefix}:pulses`;
   }
 
   function ledgerKey(node: string): string {

@@ -115,10 +115,10 @@ export function createRegistryOver(options: {
     async seats(account) {
       return decodeSeats(await run(scripts.seats, tagOf(account), []));
     },
-    async reap(tag, node) {
+    async reap(tag, node, diedAtMs = 0) {
       // From a ledger, which may be damaged.
       if (!isTag(tag)) return { account: "", lapsed: [], left: 0 };
-      return decodeReap(await run(scripts.reap, tag, [node]));
+      return decodeReap(await run(scripts.reap, tag, [node, String(diedAtMs)]));
     },
     async end(who, reason) {
       const tag = "account" in who ? tagOf(who.account) : who.session.tag;

@@ -125,9 +125,11 @@ export interface SessionRegistry {
   seats(account: string): Promise<readonly TakenSeat[]>;
   /**
    * Drops the lapsed seats that a node, held for dead, had in one account. Each is told to one
-   * caller only, who MUST tell others. Throws RegistryUnavailable.
+   * caller only, who MUST tell others. `diedAtMs`, by the store's clock: known to be dead since
+   * then, so that seats go whose lease still runs; none that was taken or renewed later. Throws
+   * RegistryUnavailable.
    */
-  reap(tag: string, node: string): Promise<Reaped>;
+  reap(tag: string, node: string, diedAtMs?: number): Promise<Reaped>;
   /** Ends one session, or all of an account with its unused tokens. Idempotent. */
   end(
     who: { readonly account: string } | { readonly session: Session },

@@ -43,11 +43,40 @@ export function receive(peer: Peer, bytes: Uint8Array): void {
   if (peer.phase.at === "closed" || peer.finishUntilMs > 0) return; // discarded
   peer.node.metrics.bytesRead(peer.connection.transport, bytes.length);
   try {
-    if (peer.connection.transport === "tcp") receiveChunk(peer, bytes);
+    if (mustWait(peer)) keep(peer, bytes);
+    else if (peer.connection.transport === "tcp") receiveChunk(peer, bytes);
     else receiveMessage(peer, bytes);
   } catch (error) {
     spoiled(peer, error);
   }
+}
+
+function mustWait(peer: Peer): boolean {
+  const { watchdog, clock } = peer.node;
+  return watchdog.mustWait(peer, clock.monotonic());
+}
+
+/** Until its seat has been verified, in order, within the memory of the node. */
+function keep(peer: Peer, bytes: Uint8Array): void {
+  peer.isHeard = true;
+  peer.node.watchdog.keeps(peer);
+  peer.connection.pause();
+  if (peer.decoder === null) wait(peer, bytes, bytes.length);
+  else peer.decoder.push(bytes);
+  hold(peer, peer.decoder?.pendingBytes ?? 0);
+}
+
+/** Its seat is still its own, or it has ended. Called by the watchdog. */
+export function release(peer: Peer): void {
+  if (peer.phase.at !== "open") return;
+  const { held } = peer.phase;
+  const wasProven = held.proven;
+  try {
+    takeUp(peer);
+  } catch (error) {
+    spoiled(peer, error);
+  }
+  held.proven = wasProven; // what was kept may have been sent before our answer [D20]
 }
 
 function spoiled(peer: Peer, error: unknown): void {
@@ -99,6 +128,11 @@ function drainDecoder(peer: Peer): void {
     // A packet may close the peer or change its limits, so the decoder is asked for anew.
     const { decoder } = peer;
     if (decoder === null) return;
+    if (peer.isKept) {
+      hold(peer, decoder.pendingBytes);
+      peer.connection.pause();
+      return;
+    }
     const packet = decoder.next();
     if (packet === null) {
       hold(peer, decoder.pendingBytes);
@@ -201,9 +235,16 @@ function decide(peer: Peer, request: Request): void {
 
 function handleOther(peer: Peer, request: Request): void {
   switch (peer.phase.at) {
-    case "open":
-      forward(peer, request, peer.phase.held);
+    case "open": {
+      const { node, phase } = peer;
+      const nowMs = node.clock.monotonic();
+      // It may have been in the middle of a chunk that the process stood still.
+      if (node.watchdog.mustWait(peer, nowMs)) {
+        node.watchdog.keeps(peer);
+        wait(peer, request, request.body.length);
+      } else forward(peer, request, phase.held, nowMs);
       return;
+    }
     case "entering":
       enqueue(peer, request, request.body.length, () => request.requestId);
       return;
@@ -246,12 +287,28 @@ function enqueue(
     respondError(peer, command, requestId(), gatewayErrors.rateLimit);
     return;
   }
+  wait(peer, item, bytes);
+}
+
+function wait(peer: Peer, item: Request | Uint8Array, bytes: number): void {
+  peer.waiting ??= [];
   peer.waiting.push(item);
   peer.waitingBytes += bytes;
 }
 
 /** The login has been decided: what waited behind it is handled in order, then reading goes on. */
 function resumeInput(peer: Peer): void {
+  if (mustWait(peer)) {
+    peer.node.watchdog.keeps(peer);
+    peer.connection.pause();
+    return;
+  }
+  takeUp(peer);
+  // All of this was sent before our answer: it shows nothing of the new id. [D20]
+  if (peer.phase.at === "open") peer.phase.held.proven = false;
+}
+
+function takeUp(peer: Peer): void {
   const { waiting } = peer;
   forgetWaiting(peer);
   holdBytes(peer, 0);
@@ -260,8 +317,6 @@ function resumeInput(peer: Peer): void {
   peer.connection.resume();
   if (peer.decoder === null) hold(peer, 0);
   else drainDecoder(peer);
-  // All of this was sent before our answer: it shows nothing of the new id. [D20]
-  if (peer.phase.at === "open") peer.phase.held.proven = false;
 }
 
 function handleWaiting(peer: Peer, item: Packet | Uint8Array): void {

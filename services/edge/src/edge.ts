@@ -10,10 +10,12 @@ import { createAddressLimits } from "./address-limits.ts";
 import { createAdmission } from "./admission.ts";
 import type { EdgeConfig } from "./config.ts";
 import { createDeadlines } from "./deadlines.ts";
-import { alive, receive, textMessage } from "./dispatch.ts";
+import { alive, receive, release, textMessage } from "./dispatch.ts";
 import { drainPeers } from "./drain.ts";
+import { createFence } from "./fence.ts";
 import { gate } from "./gate.ts";
 import { closeLosers } from "./handlers/login.ts";
+import { heartTimes } from "./heart.ts";
 import { createHub } from "./hub.ts";
 import { type ConnectEvent, createKicks, kickTickMs } from "./kicks.ts";
 import { createSweep, sweepIntervalMs } from "./liveness.ts";
@@ -36,6 +38,7 @@ import type {
 } from "./transport/transport.ts";
 import { createWsTransport } from "./transport/ws.ts";
 import type { Upstream } from "./upstream/upstream.ts";
+import { createWatchdog } from "./watchdog.ts";
 
 export interface EdgeOptions {
   readonly config: EdgeConfig;
@@ -64,7 +67,7 @@ export interface Edge {
   readonly pushes: Pushes;
   /** As it was given, a few calls at a time. */
   readonly registry: SessionRegistry;
-  /** Not ready: starting, draining or stopped. */
+  /** Not ready: starting, draining or stopped, or alone in not reaching the store. */
   readiness(): { readonly ready: boolean; readonly reasons: readonly string[] };
   start(): Promise<void>;
   /** Not ready at once; after a delay the listeners close, then everyone is closed. Once. */
@@ -112,6 +115,8 @@ export function createEdge(options: EdgeOptions): Edge {
     drainWindowSeconds: config.drainWindowMs / 1000,
     renewedAtMs: () => node.seats.renewedAtMs,
     kicksPending: () => node.kicks.size,
+    fenceState: () => node.fence.state,
+    leaseRemainingMs: () => node.fence.leaseRemainingMs(),
   });
 
   return {
@@ -127,15 +132,17 @@ export function createEdge(options: EdgeOptions): Edge {
     },
     pushes: node.pushes,
     registry: node.registry,
-    readiness: () =>
-      stage === "running" ? { ready: true, reasons: [] } : { ready: false, reasons: [stage] },
+    readiness() {
+      const reason = stage === "running" ? node.fence.unreadyReason : stage;
+      return reason === null ? { ready: true, reasons: [] } : { ready: false, reasons: [reason] };
+    },
     start,
     drain: () => (draining ??= drain()),
     stop,
   };
 
   async function start(): Promise<void> {
-    stops.push(await options.bus.subscribe(node.id, (event) => told(node, event, options)));
+    stops.push(await options.bus.subscribe(node.id, (event) => told(node, event, options), answer));
     const sweep = createSweep(node);
     stops.push(clock.every(sweepIntervalMs, () => guarded(() => tick(sweep))));
     const { deadlines, pushes, admission } = node;
@@ -153,7 +160,10 @@ export function createEdge(options: EdgeOptions): Edge {
         void node.seats.renew();
       }),
     );
+    const { pulseMs } = heartTimes(config);
+    stops.push(clock.every(jittered(pulseMs), () => void node.seats.pulse()));
     await node.seats.beat(); // others know of this node before it takes a seat
+    await node.seats.pulse();
     await transports.tcp.start();
     await transports.ws.start();
     stage = "running";
@@ -161,9 +171,16 @@ export function createEdge(options: EdgeOptions): Edge {
 
   function tick(sweep: (nowMs: number) => void): void {
     const nowMs = clock.monotonic();
+    node.watchdog.tick(nowMs);
+    node.fence.tick();
     sweep(nowMs);
     transports.tcp.sweep(nowMs);
     transports.ws.sweep(nowMs);
+  }
+
+  /** What other nodes ask: whether this one is there, and reaches the store. */
+  function answer(): { readonly reachingMs: number } {
+    return { reachingMs: node.seats.reachingMs() };
   }
 
   function guarded(act: () => void): void {
@@ -283,6 +300,8 @@ function createNode(options: EdgeOptions, clock: Clock): EdgeNode {
     hub: createHub(),
     seats: createSeats(() => node, options.ledger),
     kicks: createKicks(() => node),
+    fence: createFence(() => node),
+    watchdog: createWatchdog(() => node, clock.monotonic(), release),
     deadlines: createDeadlines(clock.monotonic()),
     rates: createRequestRates(config),
     admission: createAdmission({

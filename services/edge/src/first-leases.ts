@@ -4,7 +4,7 @@
  * an outage of Redis that begins a moment later must not cost it the seat.
  */
 import type { EdgeNode } from "./node.ts";
-import type { Held, Peer } from "./peer.ts";
+import { type Held, type Peer, verified } from "./peer.ts";
 
 /** Logins of so long are renewed together; the next pass repairs what this one could not. */
 const gatherMs = 100;
@@ -39,7 +39,12 @@ export function createFirstLeases(nodeOf: () => EdgeNode): FirstLeases {
       const open = peers.filter((_, index) => held[index] !== null);
       const holdings = held.filter((one): one is Held => one !== null);
       // A verdict against a seat is left to the next pass, which will hear it again.
-      await node.registry.renew(holdings, (at) => heldBy(open[at]!) === holdings[at]);
+      const askedMs = node.clock.monotonic();
+      const isHeld = (at: number) => heldBy(open[at]!) === holdings[at];
+      const verdicts = await node.registry.renew(holdings, isHeld);
+      for (const [at, held] of holdings.entries()) {
+        if (verdicts[at] === "held") verified(node, held, askedMs);
+      }
     }
   }
 }

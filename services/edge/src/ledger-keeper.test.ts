@@ -93,7 +93,7 @@ describe("createLedgerKeeper: a node that died", () => {
         ...{ seat: { node, connection }, reason: "", atMs: expect.any(Number) },
       },
     ]);
-    expect(await rig.metric("holdfast_seats_lapsed_total")).toBe(1);
+    expect(await rig.metric('holdfast_seats_lapsed_total{cause="lapsed"}')).toBe(1);
     expect((await rig.ledger.beat("other", 2 * renewMs)).silent).toEqual([]);
   });
 
@@ -152,6 +152,8 @@ function createRig() {
   const ledger = createMemoryLedger({ now: () => clock.now() + aheadMs });
   const guarded: NodeLedger = {
     beat: (...args) => reached(() => ledger.beat(...args)),
+    pulse: (...args) => reached(() => ledger.pulse(...args)),
+    claim: (...args) => reached(() => ledger.claim(...args)),
     note: (...args) => reached(() => ledger.note(...args)),
     draw: (...args) => reached(() => ledger.draw(...args)),
     forget: (...args) => reached(() => ledger.forget(...args)),

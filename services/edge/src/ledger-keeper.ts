@@ -4,23 +4,37 @@
  * nobody for dead: after an outage the first node back would bury all the others. [I3]
  */
 import { type NodeLedger, type Reaped, RegistryUnavailable } from "@holdfast/session";
+import { heartTimes } from "./heart.ts";
 import type { EdgeNode } from "./node.ts";
 import { notify } from "./notices.ts";
+import { createReach } from "./reach.ts";
 
 const tagsAtOnce = 200;
-const batchesMax = 50; // for one dead node; the next renewal goes on
+const batchesMax = 50; // for one node at a renewal; the next one goes on
+const deadBatchesMax = 500; // nobody comes back to these before their leases end
 
 export interface LedgerKeeper {
   /** A seat of this account was taken: written down with this turn of the event loop. */
   taken(tag: string): void;
   /** Beats, brings the ledger up to date, and sees to the dead. At every renewal; never rejects. */
   pass(): Promise<void>;
+  /** That node is known to be dead: its seats go, whatever their leases say. Never rejects. */
+  buryDead(name: string, diedAtMs: number): Promise<void>;
   /** Takes this node out, once its seats have been given back. Never rejects. */
   end(): Promise<void>;
 }
 
+/** Whose seats are taken over; `diedAtMs` null: its leases are waited for. */
+interface Dead {
+  readonly name: string;
+  readonly diedAtMs: number | null;
+}
+
 export function createLedgerKeeper(nodeOf: () => EdgeNode, ledger: NodeLedger): LedgerKeeper {
-  const watch = createWatch(nodeOf);
+  const reach = createReach(
+    () => nodeOf().clock,
+    () => gapMsOf(nodeOf()),
+  );
   let written = new Set<string>(); // what the store has, as far as this node knows
   const taken = new Set<string>(); // to be written with this turn
   let writing: Promise<void> = Promise.resolve();
@@ -42,6 +56,12 @@ export function createLedgerKeeper(nodeOf: () => EdgeNode, ledger: NodeLedger): 
       isPassing = true;
       await inTurn(beat);
       isPassing = false;
+    },
+    async buryDead(name, diedAtMs) {
+      const { log, metrics } = nodeOf();
+      log.warn("node_dead", { dead: name });
+      metrics.nodeBuried("dead");
+      await takeOver({ name, diedAtMs }).catch(failed);
     },
     end() {
       isEnded = true;
@@ -67,10 +87,10 @@ export function createLedgerKeeper(nodeOf: () => EdgeNode, ledger: NodeLedger): 
   async function beat(): Promise<void> {
     if (isEnded) return;
     const { id } = nodeOf();
-    const { atMs, silent } = await ledger.beat(id, watch.silentMs());
-    watch.answered(atMs);
+    const { atMs, silent } = await ledger.beat(id, silentMsOf(nodeOf()));
+    reach.answered(atMs);
     const dead = silent.filter((name) => name !== id);
-    if (dead.length > 0 && watch.isSteady() && !isBurying) void bury(dead);
+    if (dead.length > 0 && isSteady() && !isBurying) void bury(dead);
     await write(id);
   }
 
@@ -92,7 +112,7 @@ export function createLedgerKeeper(nodeOf: () => EdgeNode, ledger: NodeLedger): 
   async function bury(dead: readonly string[]): Promise<void> {
     isBurying = true;
     try {
-      for (const name of dead) await takeOver(name);
+      for (const name of dead) await takeOver({ name, diedAtMs: null });
     } catch (error) {
       failed(error);
     } finally {
@@ -100,15 +120,25 @@ export function createLedgerKeeper(nodeOf: () => EdgeNode, ledger: NodeLedger): 
     }
   }
 
-  async function takeOver(name: string): Promise<void> {
-    for (let batch = 0; batch < batchesMax; batch++) {
-      if (isEnded || !watch.isSteady()) return;
+  /** Whether this node has itself reached the store without a gap for a whole lease. */
+  function isSteady(): boolean {
+    return reach.steadyMs() >= nodeOf().config.leaseMs;
+  }
+
+  async function takeOver(dead: Dead): Promise<void> {
+    const { name, diedAtMs } = dead;
+    const silentMs =
+      diedAtMs === null ? silentMsOf(nodeOf()) : heartTimes(nodeOf().config).suspectMs;
+    const most = diedAtMs === null ? batchesMax : deadBatchesMax;
+    for (let batch = 0; batch < most; batch++) {
+      if (isEnded || !isSteady()) return;
       const tags = await ledger.draw(name, tagsAtOnce);
       if (tags.length === 0) {
-        await ledger.forget(name, watch.silentMs());
+        await ledger.forget(name, silentMs);
+        if (diedAtMs === null) nodeOf().metrics.nodeBuried("lapsed");
         return;
       }
-      const isDone = await Promise.all(tags.map((tag) => reap(tag, name)));
+      const isDone = await Promise.all(tags.map((tag) => reap(tag, dead)));
       const removed = tags.filter((_, index) => isDone[index]);
       if (removed.length === 0) return; // leases still run, or the store is away
       await ledger.note(name, { added: [], removed });
@@ -116,11 +146,11 @@ export function createLedgerKeeper(nodeOf: () => EdgeNode, ledger: NodeLedger): 
   }
 
   /** True: nothing of that node is left in the account. */
-  async function reap(tag: string, name: string): Promise<boolean> {
+  async function reap(tag: string, { name, diedAtMs }: Dead): Promise<boolean> {
     const node = nodeOf();
     try {
-      const reaped = await node.registry.reap(tag, name);
-      tell(node, tag, reaped);
+      const reaped = await node.registry.reap(tag, name, diedAtMs ?? 0);
+      tell(node, tag, reaped, diedAtMs === null ? "lapsed" : "dead");
       return reaped.left === 0;
     } catch (error) {
       failed(error);
@@ -128,11 +158,13 @@ export function createLedgerKeeper(nodeOf: () => EdgeNode, ledger: NodeLedger): 
     }
   }
 
-  function tell(node: EdgeNode, tag: string, { account, lapsed }: Reaped): void {
+  function tell(node: EdgeNode, tag: string, reaped: Reaped, cause: "lapsed" | "dead"): void {
+    const { account, lapsed } = reaped;
     for (const seat of lapsed) {
       const { sid, generation } = seat;
-      notify(node, "lapsed", { tag, account, sid, generation }, seat);
-      node.metrics.seatLapsed();
+      const reason = cause === "dead" ? cause : "";
+      notify(node, "lapsed", { tag, account, sid, generation }, seat, reason);
+      node.metrics.seatLapsed(cause);
     }
   }
 
@@ -144,31 +176,12 @@ export function createLedgerKeeper(nodeOf: () => EdgeNode, ledger: NodeLedger): 
   }
 }
 
-/** Whether this node has itself reached the store without a gap for a whole lease. */
-function createWatch(nodeOf: () => EdgeNode) {
-  let last: { readonly atMs: number; readonly monotonicMs: number } | null = null;
-  let steadySinceMs = 0;
+/** So long silent is dead: all leases it renewed have run out. */
+function silentMsOf({ config }: EdgeNode): number {
+  return config.leaseMs + config.renewIntervalMs;
+}
 
-  return {
-    /** So long silent is dead: all leases it renewed have run out. */
-    silentMs: () => nodeOf().config.leaseMs + nodeOf().config.renewIntervalMs,
-    answered(atMs: number): void {
-      const monotonicMs = nodeOf().clock.monotonic();
-      // By both clocks: that of the store jumps at a failover, and others may seem silent then.
-      const elapsed = last && [monotonicMs - last.monotonicMs, Math.abs(atMs - last.atMs)];
-      if (!elapsed || Math.max(...elapsed) > gapMs()) steadySinceMs = monotonicMs;
-      last = { atMs, monotonicMs };
-    },
-    isSteady(): boolean {
-      const nowMs = nodeOf().clock.monotonic();
-      if (last === null || nowMs - last.monotonicMs > gapMs()) return false;
-      return nowMs - steadySinceMs >= nodeOf().config.leaseMs;
-    },
-  };
-
-  /** A call may fail now and then; whoever is alive has the rest of the lease to say so. */
-  function gapMs(): number {
-    const { leaseMs, renewIntervalMs } = nodeOf().config;
-    return Math.max(2 * renewIntervalMs, leaseMs / 2);
-  }
+/** A call may fail now and then; whoever is alive has the rest of the lease to say so. */
+function gapMsOf({ config }: EdgeNode): number {
+  return Math.max(2 * config.renewIntervalMs, config.leaseMs / 2);
 }

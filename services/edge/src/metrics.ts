@@ -219,14 +219,16 @@ function loginMetrics(metrics: Metrics) {
   const lapsed = metrics.counter({
     name: "holdfast_seats_lapsed_total",
     help: "Seats of nodes that died or were cut off, found and told by this node",
+    labels: ["cause"],
   });
+  for (const cause of ["lapsed", "dead"] as const) lapsed.labels({ cause });
   const alias = metrics.counter({
     name: "holdfast_session_alias_used_total",
     help: "Reconnects with the previous session id: a lost answer, or a stolen id",
   });
   return {
     aliasUsed: () => alias.inc(),
-    seatLapsed: () => lapsed.inc(),
+    seatLapsed: (cause: "lapsed" | "dead") => lapsed.labels({ cause }).inc(),
     login(kind: LoginKind, outcome: LoginOutcome, ms: number) {
       logins.labels({ kind, outcome }).inc();
       duration.labels({ kind }).observe(ms / 1000);

@@ -6,6 +6,7 @@ import type { AddressLimits } from "./address-limits.ts";
 import type { Admission } from "./admission.ts";
 import type { EdgeConfig } from "./config.ts";
 import type { Deadlines } from "./deadlines.ts";
+import type { Fence } from "./fence.ts";
 import type { Hub } from "./hub.ts";
 import type { Kicks } from "./kicks.ts";
 import type { LoginLimits } from "./login-limits.ts";
@@ -16,6 +17,7 @@ import type { Seats } from "./seats.ts";
 import type { BoundedRegistry } from "./store-lane.ts";
 import type { OutboundBudget } from "./transport/transport.ts";
 import type { Upstream } from "./upstream/upstream.ts";
+import type { Watchdog } from "./watchdog.ts";
 
 export interface EdgeNode {
   readonly id: string;
@@ -29,6 +31,8 @@ export interface EdgeNode {
   readonly hub: Hub;
   readonly seats: Seats;
   readonly kicks: Kicks;
+  readonly fence: Fence;
+  readonly watchdog: Watchdog;
   readonly deadlines: Deadlines;
   readonly rates: RequestRates;
   readonly admission: Admission;

@@ -31,6 +31,10 @@ export interface Held {
   readonly session: Session;
   readonly seat: Seat;
   proven: boolean;
+  /** When the last call that found it in the registry began, monotonic milliseconds. */
+  verifiedMs: number;
+  /** From then on its lease runs for this long at least, whatever happens. */
+  termMs: number;
 }
 
 export type Phase =
@@ -86,6 +90,8 @@ export class Peer {
   /** What came while a login was decided; raw WebSocket messages are decoded afterwards. */
   waiting: (Packet | Uint8Array)[] | null = null;
   waitingBytes = 0;
+  /** Its input is not looked at: the process stood still, and its seat is being verified. */
+  isKept = false;
 
   /** Our own heartbeat or ping that is not answered yet; 0: none. */
   pingId = 0;
@@ -160,14 +166,28 @@ export function begin(peer: Peer): boolean {
   return true;
 }
 
-/** entering -> open. False: the peer left, or was itself displaced, while its login was decided. */
-export function enter(peer: Peer, session: Session): boolean {
+/**
+ * entering -> open. False: the peer left, or was itself displaced, while its login was decided.
+ * `claimedMs`: when the registry was asked for its seat.
+ */
+export function enter(
+  peer: Peer,
+  session: Session,
+  claimedMs = peer.node.clock.monotonic(),
+): boolean {
   if (peer.phase.at !== "entering") return false;
-  move(peer, { at: "open", held: { session, seat: peer.seat, proven: false } });
+  const lease = { verifiedMs: claimedMs, termMs: peer.node.config.firstLeaseMs };
+  move(peer, { at: "open", held: { session, seat: peer.seat, proven: false, ...lease } });
   peer.decoder?.setLimits(peer.node.limits.open);
   peer.lastSeenMs = peer.node.clock.monotonic();
   peer.node.metrics.entered(peer.connection.transport, "auth", peer.lastSeenMs - peer.openedMs);
   return true;
+}
+
+/** The store was asked then, and found the seat: with less left its lease was written anew. */
+export function verified(node: EdgeNode, held: Held, askedMs: number): void {
+  held.verifiedMs = askedMs;
+  held.termMs = node.config.registry.renewBelowMs;
 }
 
 /** entering -> login, with a grace in which the client may try again or leave. [D30] */

@@ -14,6 +14,7 @@ import {
 } from "@holdfast/runtime";
 import { limitSettings } from "./limit-settings.ts";
 
+const fenceModes = ["auto", "strict", "available"] as const;
 const closeNotify = ["full", "none", "auto"] as const;
 export const second = 1000;
 export const minute = 60 * second;
@@ -167,6 +168,11 @@ export const edgeSettings = {
     min: 100,
     max: minute,
     meaning: "The lease of a new seat, until its first renewal",
+  }),
+  EDGE_FENCE: choice(fenceModes, {
+    default: "auto",
+    meaning:
+      "Without Redis: strict closes before leases lapse, auto if other nodes reach it, available never",
   }),
   EDGE_ALIAS_GRACE_MS: duration({
     default: minute,

@@ -19,7 +19,7 @@ export function boundRegistry(registry: SessionRegistry, inFlightMax: number): B
     renew: registry.renew,
     leave: (holding) => lane.run(() => registry.leave(holding)),
     seats: (account) => lane.run(() => registry.seats(account)),
-    reap: (tag, node) => lane.run(() => registry.reap(tag, node)),
+    reap: (tag, node, diedAtMs) => lane.run(() => registry.reap(tag, node, diedAtMs)),
     end: (who, reason) => lane.run(() => registry.end(who, reason)),
     lane,
   };

@@ -116,7 +116,8 @@ function settled(peer: Peer): void {
   if (peer.finishUntilMs > 0 && (peer.calls?.size ?? 0) === 0) peer.node.hub.finished(peer);
 }
 
-export function forward(peer: Peer, request: Request, held: Held): void {
+/** `nowMs`: monotonic. */
+export function forward(peer: Peer, request: Request, held: Held, nowMs: number): void {
   const { node } = peer;
   const { transport } = peer.connection;
   const route = node.upstream.route(request.command, transport, peer.platform);
@@ -130,7 +131,6 @@ export function forward(peer: Peer, request: Request, held: Held): void {
     refuse(peer, request, route, "rate_limited", gatewayErrors.rateLimit);
     return;
   }
-  const nowMs = node.clock.monotonic();
   const refusal = node.rates.refusalOf(peer, held.session.account, nowMs);
   if (refusal !== null) {
     node.metrics.rateLimited(refusal);

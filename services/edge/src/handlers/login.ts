@@ -39,6 +39,8 @@ interface Attempt {
   readonly request: Pick<Request, "command" | "requestId">;
   readonly kind: "auth" | "reconnect";
   readonly startedMs: number;
+  /** When the registry was asked last. */
+  askedMs: number;
 }
 
 /** What the client presents: a token or a session id, a secret either way. */
@@ -53,7 +55,8 @@ interface Credential {
 export function logIn(peer: Peer, { command, requestId, body }: Request): Promise<void> | null {
   const kind = command === Command.auth ? "auth" : "reconnect";
   const request = { command, requestId };
-  const attempt: Attempt = { peer, request, kind, startedMs: peer.node.clock.monotonic() };
+  const startedMs = peer.node.clock.monotonic();
+  const attempt: Attempt = { peer, request, kind, startedMs, askedMs: startedMs };
   if (isSpent(attempt) || !begin(peer)) return null;
 
   const credential = readCredential(kind, body);
@@ -158,6 +161,7 @@ async function ask(attempt: Attempt, credential: Credential): Promise<Claim | Re
   };
   const giveUpMs = kind === "auth" ? 0 : startedMs + config.reconnectHoldMs;
   for (;;) {
+    attempt.askedMs = clock.monotonic();
     try {
       return await claim(peer.node, kind, credential.secret, presented);
     } catch (error) {
@@ -198,7 +202,7 @@ function admitted(attempt: Attempt, claim: Claim): void {
   const isNew = kind === "auth";
   // Whatever has become of this peer, the seats it took are lost, and their nodes must know.
   tellLosers(node, peer, claim);
-  if (!enter(peer, claim.session)) {
+  if (!enter(peer, claim.session, attempt.askedMs)) {
     vacate(attempt, claim);
     return;
   }
@@ -252,7 +256,7 @@ function tellLosers(node: EdgeNode, by: Peer, claim: Claim): void {
   }
   for (const seat of claim.lapsed) {
     notify(node, "lapsed", { ...claim.session, ...seat }, seat);
-    node.metrics.seatLapsed();
+    node.metrics.seatLapsed("lapsed");
   }
 }
 

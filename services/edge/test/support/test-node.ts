@@ -11,6 +11,8 @@ import { createAddressLimits } from "../../src/address-limits.ts";
 import { createAdmission } from "../../src/admission.ts";
 import { readEdgeConfig } from "../../src/config.ts";
 import { createDeadlines } from "../../src/deadlines.ts";
+import { release } from "../../src/dispatch.ts";
+import { createFence } from "../../src/fence.ts";
 import { createHub } from "../../src/hub.ts";
 import { createKicks } from "../../src/kicks.ts";
 import { createLoginLimits } from "../../src/login-limits.ts";
@@ -22,6 +24,7 @@ import { createRequestRates } from "../../src/request-rates.ts";
 import { createSeats } from "../../src/seats.ts";
 import { boundRegistry } from "../../src/store-lane.ts";
 import type { Connection, Farewell } from "../../src/transport/transport.ts";
+import { createWatchdog } from "../../src/watchdog.ts";
 import type { TestSettings } from "./edge.ts";
 import { createScriptedUpstream } from "./scripted-upstream.ts";
 
@@ -69,6 +72,8 @@ export function createTestNode(
     upstream: createScriptedUpstream(),
     seats: createSeats(() => node),
     kicks: createKicks(() => node),
+    fence: createFence(() => node),
+    watchdog: createWatchdog(() => node, clock.monotonic(), release),
     deadlines: createDeadlines(clock.monotonic()),
     rates: createRequestRates(config),
     admission: createAdmission({
