@@ -39,7 +39,7 @@ export const bugs: readonly Bug[] = [
     name: "reconcile-off",
     what: "a renewal closes nobody",
     file: "services/edge/src/seats.ts",
-    find: 'else if (verdict !== "held") lost(',
+    find: "else if (verdict !== null) lost(",
     replace: "else if (!verdict) lost(",
     reds: ["takeovers-unheard"],
   },
