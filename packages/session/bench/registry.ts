@@ -81,7 +81,7 @@ async function prepare(
     const token = tokens.pop()!; // as many as accounts were issued
     const presented = present(token);
     const claim = await registry.login(token, presented);
-    if (typeof claim === "string") throw new Error(`Cannot log in: ${claim}`);
+    if (typeof claim === "string" || !("session" in claim)) throw new Error("Cannot log in");
     holdings.push({ session: claim.session, seat: presented.seat, proven: true });
     resumable.push(claim.sessionId);
   };

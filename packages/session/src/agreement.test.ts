@@ -20,7 +20,7 @@ const FIRST_SEED = Number(process.env["AGREEMENT_SEED"] ?? Date.now() % 1_000_00
 
 const settings = {
   ...{ sessionTtlMs: 120_000, sessionsPerAccountMax: 4 },
-  ...{ flapDisplacementsMax: 1, flapWindowMs: 60_000, aliasGraceMs: 30_000 },
+  ...{ replayGraceMs: 50, flapDisplacementsMax: 1, flapWindowMs: 60_000, aliasGraceMs: 10_000 },
 };
 
 let server: Server;
@@ -44,8 +44,9 @@ describe("createRedisRegistry and createMemoryRegistry", () => {
     // A run that never meets a rule proves nothing about it.
     if (RUNS < 40) return;
     expect([...seen].toSorted()).toEqual([
-      ...["alias", "claimed", "displaced", "displaces", "ended", "flapping", "held", "lapsed"],
-      ...["limit", "replayed", "session", "takenOver", "takesOver", "token"],
+      ...["alias", "claimed", "displaced", "displaces", "ended", "endsReplayed", "endsStolen"],
+      ...["flapping", "held", "lapsed", "limit", "replayed", "session", "stolen", "takenOver"],
+      ...["takesOver", "token"],
     ]);
   }, 120_000);
 });
@@ -66,7 +67,8 @@ interface Pool {
 
 async function play(seed: number, seen: Set<string>): Promise<void> {
   const random = createRandom(seed);
-  const worlds = [createRedisWorld(redis, settings), createRedisWorld(redis, settings)];
+  const suspicion = { theftEnds: seed % 2 === 0, replayEnds: seed % 4 !== 1 };
+  const worlds = [1, 2].map(() => createRedisWorld(redis, { ...settings, ...suspicion }));
   const now = worlds[0]!.now;
   worlds[1]!.advance(now() - worlds[1]!.now()); // one clock for all
   const pairs: Pair[] = worlds.map((world) => ({
@@ -121,7 +123,7 @@ function choose(random: Random, pool: Pool, step: number): Call {
     return { name: `leave ${show(holding)}`, on: (pair, side) => pair[side].leave(holding) };
   }
   // One at a time: on Redis absent seats are put back after all the others were looked at.
-  const holding = { ...random.late(pool.holdings), proven: random.chance(0.3) };
+  const holding = { ...random.late(pool.holdings), proven: random.chance(0.5) };
   return { name: `renew ${show(holding)}`, on: (pair, side) => pair[side].renew([holding]) };
 }
 
@@ -215,7 +217,9 @@ function show({ session, seat, proven }: Holding): string {
 function note(seen: Set<string>, answer: unknown): void {
   if (typeof answer === "string") seen.add(answer);
   if (Array.isArray(answer)) for (const verdict of answer) seen.add(String(verdict));
-  if (typeof answer !== "object" || answer === null || !("session" in answer)) return;
+  if (typeof answer !== "object" || answer === null) return;
+  if ("refusal" in answer) seen.add(answer.refusal === "stolen" ? "endsStolen" : "endsReplayed");
+  if (!("session" in answer)) return;
   const claim = answer as unknown as Claim; // the only answer with a session
   seen.add("claimed");
   if (claim.isAliasUsed) seen.add("alias");

@@ -7,11 +7,18 @@ export const TOKEN_TTL_MS_MAX = 24 * 60 * 60 * 1000;
 export const SEATS_MAX = 1000;
 export const ACCOUNT_BYTES_MAX = 256;
 
+const mayBeZero: ReadonlySet<string> = new Set<keyof RegistrySettings>([
+  "flapDisplacementsMax",
+  "aliasGraceMs",
+  "replayGraceMs",
+]);
+
 /** The settings, or a RangeError that names every mistake. */
 export function checkSettings(settings: RegistrySettings): RegistrySettings {
   const mistakes: string[] = [];
   for (const [name, value] of Object.entries(settings)) {
-    const least = name === "flapDisplacementsMax" || name === "aliasGraceMs" ? 0 : 1;
+    if (typeof value === "boolean") continue;
+    const least = mayBeZero.has(name) ? 0 : 1;
     if (!Number.isSafeInteger(value) || value < least || value > 1e12) {
       mistakes.push(`${name} is ${value}, not a whole number from ${least} to 10^12`);
     }

@@ -48,6 +48,27 @@ local function drop_lapsed(base, seats, now, except)
   return news
 end
 
+-- A few letters of each secret that its client replaced, the last one first: enough to know it by.
+local OLDER_LETTERS, OLDER_MAX = 8, 4
+
+local function short(hash)
+  return string.sub(hash, 1, OLDER_LETTERS)
+end
+
+local function with_older(older, hash)
+  if hash == '' then return older end
+  local list = older == '' and short(hash) or short(hash) .. ' ' .. older
+  return string.sub(list, 1, OLDER_MAX * (OLDER_LETTERS + 1) - 1)
+end
+
+-- Two have a credential of this session, and nobody knows which is its owner: by the settings it
+-- is over for both.
+local function revoke(base, s, word, now)
+  local seat = seat_of(read_seats(base), s.sid)
+  bury(base, s.sid, s.gen, s.exp, 'ended', word, now)
+  return { word, 'ended', s.account, told(seat and seat.ends > now and { seat } or {}) }
+end
+
 local function claimed(account, s, online, lapsed, is_alias)
   return { 'claimed', s.sid, s.gen, s.login, s.exp, online, account.limit, account.policy,
     s.account, s.meta, s.client, s.cur, is_alias and 1 or 0, s.lost, s.over, told(lapsed) }

@@ -129,7 +129,7 @@ export function aliasContract(open: Open): void {
     await world.advance(59_999);
     expect(await world.tryResume(a.claim.sessionId)).toBeObject();
     await world.advance(1);
-    expect(await world.tryResume(b.claim.sessionId)).toBe("session");
+    expect(await world.tryResume(b.claim.sessionId)).toBe("stolen");
   });
 
   test("the grace counts from the first proof", async () => {
@@ -141,7 +141,7 @@ export function aliasContract(open: Open): void {
     await world.prove(b);
     await world.advance(30_000);
 
-    expect(await world.tryResume(a.claim.sessionId)).toBe("session");
+    expect(await world.tryResume(a.claim.sessionId)).toBe("stolen");
   });
 
   // A was replaced by B; A used again before B is proven: C replaces B, and A stays. [§9]
@@ -162,7 +162,7 @@ export function aliasContract(open: Open): void {
     const b = await world.resume(a.claim.sessionId);
     await world.resume(b.claim.sessionId);
 
-    expect(await world.tryResume(a.claim.sessionId)).toBe("session");
+    expect(await world.tryResume(a.claim.sessionId)).toBe("stolen");
     expect(await world.tryResume(b.claim.sessionId)).toBeObject();
   });
 

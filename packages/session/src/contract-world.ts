@@ -8,6 +8,7 @@ import type {
   Presented,
   Refusal,
   RegistrySettings,
+  Revocation,
   SessionRegistry,
   Verdict,
 } from "./session.ts";
@@ -48,8 +49,8 @@ export function hold(claim: Claim, presented: Presented, proven = false): Holdin
   return { session: claim.session, seat: presented.seat, proven };
 }
 
-export function isClaim(answer: Claim | Refusal): answer is Claim {
-  return typeof answer !== "string";
+export function isClaim(answer: Claim | Refusal | Revocation): answer is Claim {
+  return typeof answer !== "string" && "session" in answer;
 }
 
 export function createWorld(subject: Subject) {
@@ -84,8 +85,8 @@ export function createWorld(subject: Subject) {
 
 export type World = ReturnType<typeof createWorld>;
 
-export function letIn(answer: Claim | Refusal, presented: Presented): Client {
-  if (!isClaim(answer)) throw new Error(`Expected a claim, got ${answer}`);
+export function letIn(answer: Claim | Refusal | Revocation, presented: Presented): Client {
+  if (!isClaim(answer)) throw new Error(`Expected a claim, got ${JSON.stringify(answer)}`);
   return { claim: answer, holding: hold(answer, presented) };
 }
 

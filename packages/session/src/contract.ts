@@ -9,6 +9,7 @@ import { raceContract } from "./contract-races.ts";
 import { endContract, leaseContract, lossContract } from "./contract-renew.ts";
 import { aliasContract, placeContract, resumeContract } from "./contract-resume.ts";
 import { seatsContract } from "./contract-seats.ts";
+import { replayContract, theftContract } from "./contract-theft.ts";
 import { createWorld, type MakeSubject } from "./contract-world.ts";
 import type { RegistrySettings } from "./session.ts";
 
@@ -21,6 +22,8 @@ export function registryContract(name: string, make: MakeSubject): void {
   describe(`${name}: limit and policy`, () => policyContract(open));
   describe(`${name}: resume`, () => resumeContract(open));
   describe(`${name}: the secret before`, () => aliasContract(open));
+  describe(`${name}: theft`, () => theftContract(open));
+  describe(`${name}: replay`, () => replayContract(open));
   describe(`${name}: a place at resume`, () => placeContract(open));
   describe(`${name}: leases`, () => leaseContract(open));
   describe(`${name}: absence is not loss`, () => lossContract(open));

@@ -34,6 +34,7 @@ export {
   type Refusal,
   type RegistrySettings,
   RegistryUnavailable,
+  type Revocation,
   type Seat,
   type Session,
   type SessionRegistry,

@@ -18,8 +18,21 @@ if not token.account or not token.limit or integer(token.kept) <= now then retur
 local account = read_account(base)
 local seats = read_seats(base)
 
+-- The token of another, or of this client on another connection: one that lost the answer, or asked
+-- twice at once, is no thief. So the session it opened is over only if its client had the answer,
+-- and has had it for a while.
+local function replayed()
+  local s = token.outcome == 'claimed' and read_session(base, token.sid or '', now)
+  if not REPLAY_ENDS or not s or s.state ~= 'live' then return { 'replayed' } end
+  local since = s.proven
+  -- A session that was resumed: its client had the id.
+  if since == 0 and s.prev ~= '' then since = math.floor(s.gen / 1000) end
+  if since == 0 or now < since + REPLAY_GRACE_MS then return { 'replayed' } end
+  return revoke(base, s, 'replayed', now)
+end
+
 if token.node then
-  if not is_seat(token, node, conn) then return { 'replayed' } end
+  if not is_seat(token, node, conn) then return replayed() end
   if token.outcome ~= 'claimed' then return { token.outcome or 'token' } end
   local s = read_session(base, token.sid or '', now)
   if not s or s.state ~= 'live' or s.exp <= now then return { 'token' } end
@@ -40,7 +53,8 @@ if token.node then
 end
 
 -- Another epoch is another Redis, or one that may have forgotten that the token was used.
-if token.epoch ~= epoch() or integer(token.rev) < account.rev then return { 'token' } end
+if token.epoch ~= epoch() then return { 'epoch' } end
+if integer(token.rev) < account.rev then return { 'token' } end
 
 redis.call('HSET', token_key, 'node', node, 'conn', conn, 'sid', sid, 'outcome', 'claimed')
 local login = next_generation(account, stamp)
@@ -50,7 +64,7 @@ account.rules = login
 local answer, refusal = claim(base, account, seats, {
   sid = sid, state = 'live', account = token.account, meta = token.meta or '{}', client = client,
   cur = secret, prev = '', prevexp = 0, proven = 0, login = login, gen = login,
-  exp = now + SESSION_TTL_MS, node = node, conn = conn, left = true, lost = '', over = '',
+  exp = now + SESSION_TTL_MS, node = node, conn = conn, left = true, lost = '', over = '', older = '',
 }, seat, false, now, stamp, true)
 if not answer then
   redis.call('HSET', token_key, 'outcome', refusal)

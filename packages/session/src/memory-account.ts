@@ -23,6 +23,8 @@ export interface SessionRecord {
   clientMetadata: Readonly<Record<string, string>>;
   currentHash: string;
   previousHash: string | null;
+  /** Those before, which their client replaced: the last one first, a few. */
+  olderHashes: readonly string[];
   previousExpiresAtMs: number; // as told with the previous secret
   provenAtMs: number; // 0: the client has not shown yet that it has the current secret
   generation: number;

@@ -26,8 +26,11 @@ import type {
   Presented,
   Refusal,
   RegistrySettings,
+  Revocation,
   Session,
 } from "./session.ts";
+
+const olderMax = 4;
 
 /** One call, on the account that its credential names. */
 interface Call {
@@ -44,12 +47,12 @@ interface Attempt extends Call {
   readonly isAliasUsed: boolean;
 }
 
-export function loginInMemory(call: Call): Claim | Refusal {
+export function loginInMemory(call: Call): Claim | Refusal | Revocation {
   const { account, presented, now, settings } = call;
   const token = account.tokens.get(call.hash);
   if (!token || token.keptUntilMs <= now.ms) return "token";
   if (token.used) {
-    if (!isSame(token.used.seat, presented.seat)) return "replayed";
+    if (!isSame(token.used.seat, presented.seat)) return replayed(call, token.used);
     if (token.used.outcome !== "claimed") return token.used.outcome;
     return repeat(call, token.used.sid);
   }
@@ -75,7 +78,14 @@ function freshSession({ account, presented, now, settings }: Call, identity: Ide
   const record: SessionRecord = {
     ...{ sid: presented.sid, identity, seat: presented.seat, hasLeft: true },
     ...{ clientMetadata: presented.clientMetadata, currentHash: hashOf(presented.secret) },
-    ...{ previousHash: null, previousExpiresAtMs: 0, provenAtMs: 0, state: "live", reason: "" },
+    ...{
+      previousHash: null,
+      olderHashes: [],
+      previousExpiresAtMs: 0,
+      provenAtMs: 0,
+      state: "live",
+      reason: "",
+    },
     ...{ generation, loginGeneration: generation, expiresAtMs: now.ms + settings.sessionTtlMs },
     ...{ keptUntilMs: 0, displaced: [], takenOver: [] },
   };
@@ -97,18 +107,22 @@ function repeat(call: Call, sid: string): Claim | Refusal {
   return claim === "session" ? "token" : claim;
 }
 
-export function resumeInMemory(call: Call, sid: string): Claim | Refusal {
+export function resumeInMemory(call: Call, sid: string): Claim | Refusal | Revocation {
   const { account, hash, presented, now, settings } = call;
   const record = findSession(account, sid, now);
   if (record?.state !== "live" || record.expiresAtMs <= now.ms) return "session";
   const isCurrent = hash === record.currentHash;
-  if (!isCurrent && !isAlias(call, record)) return "session";
+  if (!isCurrent && !isAlias(call, record)) {
+    if (!isStolen(call, record)) return "session";
+    return settings.theftEnds ? revoke(call, record, "stolen") : "stolen";
+  }
   const rotated: SessionRecord = {
     ...record,
     currentHash: hashOf(presented.secret),
     // [§9] an alias used again cancels the secret in between and stays the previous one
     previousHash: hash,
     previousExpiresAtMs: isCurrent ? record.expiresAtMs : record.previousExpiresAtMs,
+    olderHashes: isCurrent ? withOlder(record) : record.olderHashes,
     provenAtMs: 0,
     expiresAtMs: now.ms + settings.sessionTtlMs,
   };
@@ -117,6 +131,43 @@ export function resumeInMemory(call: Call, sid: string): Claim | Refusal {
   }
   const isAliasUsed = !isCurrent && !isSame(record.seat, presented.seat);
   return claimSeat({ ...call, record: rotated, isAliasUsed });
+}
+
+/** Replaced by whoever had it, past its grace, and presented elsewhere. */
+function isStolen({ hash, now, presented }: Call, record: SessionRecord): boolean {
+  if (isSame(record.seat, presented.seat)) return false;
+  if (hash === record.previousHash) return record.previousExpiresAtMs > now.ms;
+  return record.olderHashes.includes(hash);
+}
+
+function withOlder({ previousHash, olderHashes }: SessionRecord): readonly string[] {
+  return previousHash === null ? olderHashes : [previousHash, ...olderHashes].slice(0, olderMax);
+}
+
+/** Who lost the answer, or asked twice at once, is no thief: see login.lua. */
+function replayed(
+  call: Call,
+  { sid, outcome }: { readonly sid: string; readonly outcome: string },
+): "replayed" | Revocation {
+  const { account, now, settings } = call;
+  const record = outcome === "claimed" ? findSession(account, sid, now) : null;
+  if (!settings.replayEnds || record?.state !== "live") return "replayed";
+  const resumedAtMs = record.previousHash === null ? 0 : Math.floor(record.generation / 1000);
+  const sinceMs = record.provenAtMs || resumedAtMs;
+  if (sinceMs === 0 || now.ms < sinceMs + settings.replayGraceMs) return "replayed";
+  return revoke(call, record, "replayed");
+}
+
+/** Two have a credential of this session: by the settings it is over for both. */
+function revoke(
+  { account, now, settings }: Call,
+  record: SessionRecord,
+  refusal: Revocation["refusal"],
+): Revocation {
+  const held = account.seats.get(record.sid);
+  const ended = held && held.leaseEndsAtMs > now.ms ? [lost(held)] : [];
+  bury(account, record, { now, settings, state: "ended", reason: refusal });
+  return { refusal, account: record.identity.account, ended };
 }
 
 /** [D20] good until a while after the client has shown that it got the one after it. */

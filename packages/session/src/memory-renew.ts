@@ -91,6 +91,7 @@ function rebuilt({ holding, now, settings }: Renewal, stored: SessionRecord | nu
     identity: session,
     ...{ clientMetadata: session.clientMetadata, currentHash: session.secretHash },
     previousHash: isRotated ? stored.currentHash : null,
+    olderHashes: stored?.olderHashes ?? [],
     previousExpiresAtMs: isRotated ? stored.expiresAtMs : 0,
     provenAtMs: proven ? now.ms : 0,
     ...{ generation: session.generation, loginGeneration: session.loginGeneration },

@@ -171,7 +171,7 @@ local function read_session(base, sid, now)
   s.prevexp, s.proven = integer(s.prevexp), integer(s.proven)
   s.prev, s.left = s.prev or '', s.left == '1'
   s.node, s.conn = s.node or '', s.conn or ''
-  s.lost, s.over = s.lost or '', s.over or ''
+  s.lost, s.over, s.older = s.lost or '', s.over or '', s.older or ''
   s.meta, s.client = s.meta or '{}', s.client or '{}'
   return s
 end
@@ -184,7 +184,8 @@ local function write_session(base, s, is_fresh)
     'node', s.node, 'conn', s.conn)
   if not is_fresh or s.lost ~= '' then
     redis.call('HSET', key, 'reason', s.reason or '', 'prev', s.prev, 'prevexp', s.prevexp,
-      'proven', s.proven, 'left', s.left and '1' or '0', 'lost', s.lost, 'over', s.over)
+      'proven', s.proven, 'left', s.left and '1' or '0', 'lost', s.lost, 'over', s.over,
+      'older', s.older)
   end
   redis.call('PEXPIREAT', key, s.kept)
 end

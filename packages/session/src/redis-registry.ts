@@ -31,6 +31,7 @@ import {
   type Presented,
   type Refusal,
   RegistryUnavailable,
+  type Revocation,
   type SessionRegistry,
 } from "./session.ts";
 
@@ -137,12 +138,12 @@ export function createRegistryOver(options: {
     readonly presented: Presented;
     readonly args: readonly string[];
     readonly behind: readonly string[];
-  }): Promise<Claim | Refusal> {
+  }): Promise<Claim | Refusal | Revocation> {
     const { tag, presented } = call;
     try {
       const reply = await askInTime(call.script, tag, call.args);
       const claim = decodeClaim(reply, tag);
-      if (typeof claim === "string") return claim;
+      if (typeof claim === "string" || "refusal" in claim) return claim;
       const { sid } = claim.session;
       return { ...claim, sessionId: formatSessionId({ tag, sid, secret: presented.secret }) };
     } catch (error) {

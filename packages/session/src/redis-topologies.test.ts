@@ -57,7 +57,7 @@ for (const [name, start] of Object.entries(topologies)) {
         victim.signal(signal);
         await untilItAnswers(registry, account);
 
-        expect(await registry.login(unused, present(unused))).toBe("token");
+        expect(await registry.login(unused, present(unused))).toBe("epoch");
         expect(isClaim(await registry.resume(claim.sessionId, present(claim.sessionId)))).toBe(
           true,
         );

@@ -1,5 +1,5 @@
 /** What the scripts answer, checked field by field: Redis is another program. */
-import type { Claim, Policy, Reaped, Refusal, TakenSeat } from "./session.ts";
+import type { Claim, Policy, Reaped, Refusal, Revocation, TakenSeat } from "./session.ts";
 
 export function decodeIssue(reply: unknown): { expiresAtMs: number; online: number } {
   const [expiresAtMs, online] = list(reply);
@@ -28,20 +28,21 @@ export function decodeLate(reply: unknown): number | null {
 
 const refusals: ReadonlySet<string> = new Set([
   "token",
+  "epoch",
   "replayed",
   "session",
+  "stolen",
   "limit",
   "flapping",
 ]);
 
 /** The session id is not here: Redis does not know the secret. */
-export function decodeClaim(reply: unknown, tag: string): Omit<Claim, "sessionId"> | Refusal {
+export function decodeClaim(
+  reply: unknown,
+  tag: string,
+): Omit<Claim, "sessionId"> | Refusal | Revocation {
   const [status, ...rest] = list(reply);
-  if (status !== "claimed") {
-    const word = text(status);
-    if (refusals.has(word)) return word as Refusal; // checked on this line
-    throw new Error(`Cannot read the answer of Redis: unknown word ${word}`);
-  }
+  if (status !== "claimed") return toRefusal(text(status), rest);
   const [sid, generation, login, expiresAt, online, limit, policy, account, ...more] = rest;
   const [metadata, clientMetadata, secretHash, isAlias, displaced, takenOver, lapsed] = more;
   return {
@@ -56,6 +57,15 @@ export function decodeClaim(reply: unknown, tag: string): Omit<Claim, "sessionId
     ...{ displaced: takenSeats(text(displaced)), takenOver: takenSeats(text(takenOver)) },
     lapsed: takenSeats(text(lapsed)),
   };
+}
+
+function toRefusal(word: string, rest: readonly unknown[]): Refusal | Revocation {
+  const [mark, account, ended] = rest;
+  if (mark === "ended" && (word === "replayed" || word === "stolen")) {
+    return { refusal: word, account: text(account), ended: takenSeats(text(ended)) };
+  }
+  if (refusals.has(word)) return word as Refusal; // checked on this line
+  throw new Error(`Cannot read the answer of Redis: unknown word ${word}`);
 }
 
 /** `sid:generation:node:connection`, joined by commas. */

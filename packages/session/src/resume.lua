@@ -16,11 +16,26 @@ local function is_alias()
   return s.proven == 0 or now < s.proven + ALIAS_GRACE_MS
 end
 
+-- Replaced by whoever had it, past its grace, and presented elsewhere. An id that was cancelled
+-- before its client had it is none of these.
+local function is_stolen()
+  if is_seat(s, node, conn) then return false end
+  if s.prev == presented then return s.prevexp > now end
+  return string.find(' ' .. s.older .. ' ', ' ' .. short(presented) .. ' ', 1, true) ~= nil
+end
+
 local is_current = s.cur == presented
-if not is_current and not is_alias() then return { 'session' } end
+if not is_current and not is_alias() then
+  if not is_stolen() then return { 'session' } end
+  if not THEFT_ENDS then return { 'stolen' } end
+  return revoke(base, s, 'stolen', now)
+end
 local gen, exp = s.gen, s.exp
 -- [§9] An alias used again cancels the secret in between, and stays the previous one.
-if is_current then s.prevexp = s.exp end
+if is_current then
+  s.prevexp = s.exp
+  s.older = with_older(s.older, s.prev)
+end
 s.prev, s.cur, s.proven = presented, secret, 0
 s.exp = now + SESSION_TTL_MS
 if client ~= '' then s.client = client end

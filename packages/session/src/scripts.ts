@@ -56,6 +56,9 @@ function constants(settings: RegistrySettings): string {
     SESSIONS_PER_ACCOUNT_MAX: settings.sessionsPerAccountMax,
     FLAP_DISPLACEMENTS_MAX: settings.flapDisplacementsMax,
     FLAP_WINDOW_MS: settings.flapWindowMs,
+    THEFT_ENDS: settings.theftEnds,
+    REPLAY_ENDS: settings.replayEnds,
+    REPLAY_GRACE_MS: settings.replayGraceMs,
     TOKEN_TTL_MS_MAX,
   })
     .map(([name, value]) => `local ${name} = ${value}`)

@@ -69,11 +69,20 @@ export interface Claim {
 }
 
 /**
- * token: unknown, expired, or of another epoch. replayed: used by another connection.
- * session: unknown, expired, over, or an id that was replaced. limit: policy reject, no place.
- * flapping: the kick-war breaker. [§7.3] [§7.4]
+ * token: unknown or expired. epoch: issued before a failover or restart of the store. replayed:
+ * used by another connection. session: unknown, expired, over, or an id that was cancelled before
+ * its client had it. stolen: an id that was replaced, and is used again past its grace. limit:
+ * policy reject, no place. flapping: the kick-war breaker. [§7.3] [§7.4]
  */
-export type Refusal = "token" | "replayed" | "session" | "limit" | "flapping";
+export type Refusal = "token" | "epoch" | "replayed" | "session" | "stolen" | "limit" | "flapping";
+
+/** A refusal for which, by the settings, a session was ended: two have its credential. */
+export interface Revocation {
+  readonly refusal: "replayed" | "stolen";
+  readonly account: string;
+  /** Where the session had a seat, if it had one. The caller MUST tell its node. */
+  readonly ended: readonly LostSeat[];
+}
 
 /** A missing record is seated again, and "held": absence is not loss. */
 export type Verdict = "held" | "displaced" | "takenOver" | "ended";
@@ -101,9 +110,9 @@ export interface SessionRegistry {
    * Idempotent for the same token and the same seat. Throws RegistryUnavailable when the store
    * cannot answer in time; the seat has then been given back behind the call.
    */
-  login(token: string, presented: Presented): Promise<Claim | Refusal>;
+  login(token: string, presented: Presented): Promise<Claim | Refusal | Revocation>;
   /** As login, for a session id of before. Rotates the secret. */
-  resume(sessionId: string, presented: Presented): Promise<Claim | Refusal>;
+  resume(sessionId: string, presented: Presented): Promise<Claim | Refusal | Revocation>;
   /**
    * One verdict for each holding, in order; null where the store could not say. Never throws.
    * `isHeld` is asked, by position, before each question to the store: a seat that was given back
@@ -179,6 +188,12 @@ export interface RegistrySettings {
   /** Displacements of one account within the window, after which it flaps. 0 turns it off. */
   readonly flapDisplacementsMax: number; // default 5
   readonly flapWindowMs: number; // default 60 s
+  /** A session is ended when an id of it is used past its grace. Default false. */
+  readonly theftEnds: boolean;
+  /** A session is ended when the token that opened it is used again. Default true. */
+  readonly replayEnds: boolean;
+  /** Only so long after its client has shown that it got the answer. Default 5 s. */
+  readonly replayGraceMs: number;
 }
 
 export const defaultRegistrySettings: RegistrySettings = {
@@ -190,4 +205,7 @@ export const defaultRegistrySettings: RegistrySettings = {
   sessionsPerAccountMax: 100,
   flapDisplacementsMax: 5,
   flapWindowMs: 60_000,
+  theftEnds: false,
+  replayEnds: true,
+  replayGraceMs: 5_000,
 };

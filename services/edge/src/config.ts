@@ -57,6 +57,8 @@ function registrySettings(values: Values): RegistrySettings {
     aliasGraceMs: values.EDGE_ALIAS_GRACE_MS,
     flapDisplacementsMax: values.EDGE_FLAP_DISPLACEMENTS_MAX,
     flapWindowMs: values.EDGE_FLAP_WINDOW_MS,
+    theftEnds: values.EDGE_SESSION_THEFT === "end",
+    replayEnds: values.EDGE_TOKEN_REPLAY === "end",
   };
 }
 

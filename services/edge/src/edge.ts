@@ -14,7 +14,7 @@ import { alive, receive, release, textMessage } from "./dispatch.ts";
 import { drainPeers } from "./drain.ts";
 import { createFence } from "./fence.ts";
 import { gate } from "./gate.ts";
-import { closeLosers } from "./handlers/login.ts";
+import { closeEnded, closeLosers } from "./handlers/login.ts";
 import { heartTimes } from "./heart.ts";
 import { createHub } from "./hub.ts";
 import { type ConnectEvent, createKicks, kickTickMs } from "./kicks.ts";
@@ -248,10 +248,7 @@ function told(node: EdgeNode, event: ClusterEvent, options: EdgeOptions): void {
       node.kicks.acked(event);
       return;
     case "ended":
-      for (const id of event.connections) {
-        const peer = node.hub.peers.get(id);
-        if (peer) close(peer, "sessionEnded");
-      }
+      closeEnded(node, event.connections);
       return;
     case "drain":
       options.onDrainAsked?.(event.inTurn);

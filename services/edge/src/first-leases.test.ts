@@ -16,7 +16,7 @@ function start() {
     const sid = peer.id.padEnd(16, "x").slice(-16);
     const presented = { seat: peer.seat, sid, secret: "s".repeat(43), clientMetadata: {} };
     const claim = await node.registry.login(token, presented);
-    if (typeof claim === "string") throw new Error(claim);
+    if (typeof claim === "string" || !("session" in claim)) throw new Error("refused");
     begin(peer);
     enter(peer, claim.session);
     leases.answered(peer);

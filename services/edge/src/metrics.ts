@@ -20,6 +20,8 @@ export type LoginOutcome =
   | "unknown"
   | "expired"
   | "token_replayed"
+  | "epoch_stale"
+  | "session_stolen"
   | "limit"
   | "rate_limited"
   | "unavailable";

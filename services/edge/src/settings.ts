@@ -14,6 +14,7 @@ import {
 } from "@holdfast/runtime";
 import { limitSettings } from "./limit-settings.ts";
 
+const afterSuspicion = ["refuse", "end"] as const;
 const fenceModes = ["auto", "strict", "available"] as const;
 const closeNotify = ["full", "none", "auto"] as const;
 export const second = 1000;
@@ -179,6 +180,14 @@ export const edgeSettings = {
     min: 100,
     max: 10 * minute,
     meaning: "The previous session id stays good until this after the client showed the new one",
+  }),
+  EDGE_SESSION_THEFT: choice(afterSuspicion, {
+    default: "refuse",
+    meaning: "A replaced session id is used past its grace; end: the session is over as well",
+  }),
+  EDGE_TOKEN_REPLAY: choice(afterSuspicion, {
+    default: "end",
+    meaning: "A used token comes again 5 s after its client got the answer; end: session over",
   }),
   EDGE_FLAP_DISPLACEMENTS_MAX: integer({
     default: 5,

@@ -108,7 +108,7 @@ export function createClients(options: {
       refused(why: Refusal | "unavailable") {
         note(`${client.name} is refused: ${why}`);
         if (why === "unavailable") return;
-        if (why === "session") client.sessionId = null;
+        if (why === "session" || why === "stolen") client.sessionId = null;
         else client.token = null;
         client.again = null;
       },

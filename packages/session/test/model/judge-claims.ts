@@ -162,7 +162,8 @@ export function createClaimJudge(views: Views) {
     const isFull = others.length >= (isFresh ? token.seatsMax : account.limit);
     const policy = isFresh ? token.policy : account.policy;
     const isOwn = token?.usedBy === about.seat.connection;
-    if (token && token.usedBy === null && why !== "token") token.usedBy = about.seat.connection;
+    if (token && token.usedBy === null && why !== "token" && why !== "epoch")
+      token.usedBy = about.seat.connection;
     switch (why) {
       case "replayed":
         demand(token?.usedBy !== null && !isOwn, "an unused token was called replayed");
@@ -186,7 +187,11 @@ export function createClaimJudge(views: Views) {
           "a login's repeated call was refused",
         );
         return;
+      case "epoch":
+        demand(false, "a token was refused as of another epoch, and there was none");
+        return;
       case "session":
+      case "stolen":
         demand(
           !session || isLegallyOver(session, about.presented, others),
           "a session that lives was refused with an id that is good",

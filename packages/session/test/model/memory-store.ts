@@ -10,7 +10,7 @@ import {
   type SessionRegistry,
 } from "../../src/session.ts";
 import type { About, Link, Ran, Seen } from "./link.ts";
-import { callTimeoutMs, type ModelStore, modelSettings } from "./store.ts";
+import { callTimeoutMs, type ModelStore, modelSettings, withoutRevocation } from "./store.ts";
 
 /** `meddle`: a bug for the model to find. */
 export function createMemoryStore(
@@ -105,7 +105,7 @@ function overLink(memory: SessionRegistry, link: Link, now: () => number): Sessi
     const lateAfterMs = now() + callTimeoutMs;
     const run = async () => {
       if (now() > lateAfterMs) return { reply: "late", seen: null };
-      const answer = await work();
+      const answer = withoutRevocation(await work());
       const last = seated.get(seat.connection) ?? 0;
       if (typeof answer !== "string") seated.set(seat.connection, Math.max(last, call));
       return { reply: answer, seen: answer };

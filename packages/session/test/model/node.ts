@@ -16,7 +16,7 @@ import {
   type Verdict,
 } from "../../src/session.ts";
 import { createLink, type Link } from "./link.ts";
-import type { ModelStore } from "./store.ts";
+import { type ModelStore, withoutRevocation } from "./store.ts";
 
 export type Ending = "displaced" | "takenOver" | "sessionEnded" | "left";
 
@@ -105,7 +105,7 @@ export function createNode(id: string, outside: Outside): ModelNode {
     peer.phase = { at: "entering" };
     let answer: Claim | Refusal;
     try {
-      answer = await ask(peer, kind, credential);
+      answer = withoutRevocation(await ask(peer, kind, credential));
     } catch (error) {
       if (!(error instanceof RegistryUnavailable)) outside.failed(error);
       if (backToLogin(peer)) hear(peer, () => peer.hears.refused("unavailable"));

@@ -33,7 +33,7 @@ export const scriptPlants: readonly ScriptPlant[] = [
     bug: "any connection may repeat a login",
     broken: /not called replayed/,
     script: /^login$/,
-    from: "if not is_seat(token, node, conn) then return { 'replayed' } end",
+    from: "if not is_seat(token, node, conn) then return replayed() end",
     to: "",
   },
   {

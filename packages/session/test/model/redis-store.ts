@@ -9,7 +9,13 @@ import { decodeClaim, decodeLate, decodeReap, list, text } from "../../src/repli
 import { loadScripts, type Script, type Scripts } from "../../src/scripts.ts";
 import type { SessionRegistry } from "../../src/session.ts";
 import type { About, Asked, Link, Seen } from "./link.ts";
-import { callTimeoutMs, type ModelStore, modelSettings, Stalled } from "./store.ts";
+import {
+  callTimeoutMs,
+  type ModelStore,
+  modelSettings,
+  Stalled,
+  withoutRevocation,
+} from "./store.ts";
 
 const HOUR_MS = 3_600_000; // ahead of Redis' own time, so that no key expires too early
 
@@ -159,7 +165,7 @@ function askedAt(args: readonly string[], at: number): Asked {
 
 function seenIn(name: string, reply: unknown, tag: string): Seen {
   if (name === "login" || name === "resume") {
-    return decodeLate(reply) === null ? decodeClaim(reply, tag) : null;
+    return decodeLate(reply) === null ? withoutRevocation(decodeClaim(reply, tag)) : null;
   }
   if (name === "reap") return decodeReap(reply);
   const isVerdict = (word: string) => /^(held|displaced|takenOver|ended|absent)$/.test(word);

@@ -1,5 +1,5 @@
 /** A store as the model sees it: registries whose calls go over links, and a clock of its own. */
-import type { RegistrySettings, SessionRegistry } from "../../src/session.ts";
+import type { RegistrySettings, Revocation, SessionRegistry } from "../../src/session.ts";
 import type { Link } from "./link.ts";
 
 /** Small enough that a schedule meets each bound, and with the leases of the product. */
@@ -7,7 +7,15 @@ export const modelSettings: RegistrySettings = {
   ...{ sessionTtlMs: 300_000, leaseMs: 45_000, firstLeaseMs: 10_000, renewBelowMs: 41_000 },
   ...{ aliasGraceMs: 30_000, sessionsPerAccountMax: 100 },
   ...{ flapDisplacementsMax: 3, flapWindowMs: 60_000 },
+  // Clients of the model repeat themselves, and each end of a session is to be explained.
+  ...{ theftEnds: false, replayEnds: false, replayGraceMs: 5_000 },
 };
+
+/** An answer, of which the settings allow no revocation. */
+export function withoutRevocation<T extends object | string>(answer: T | Revocation): T {
+  if (typeof answer === "object" && "refusal" in answer) throw new Error("A session was revoked");
+  return answer as T; // what is left of the two
+}
 
 /** A call is given up after so long, and is not run any more. */
 export const callTimeoutMs = 900;

@@ -135,7 +135,7 @@ export function createWorld(store: ModelStore, options: { readonly nodes: number
     if (
       !client ||
       client.sessionId !== credential ||
-      seen !== "session" ||
+      (seen !== "session" && seen !== "stolen") ||
       judge.views.hasLost ||
       client.isRaced
     )

@@ -26,6 +26,7 @@ import {
   parseToken,
   type Refusal,
   RegistryUnavailable,
+  type Revocation,
 } from "@holdfast/session";
 import { spread, type Verdict } from "../admission.ts";
 import type { LoginOutcome } from "../metrics.ts";
@@ -93,7 +94,7 @@ async function enterWith(attempt: Attempt, credential: Credential): Promise<void
   if (turn !== null && !(await isLetIn(attempt, turn))) return;
 
   const askedMs = node.clock.monotonic();
-  let claim: Claim | Refusal;
+  let claim: Claim | Refusal | Revocation;
   try {
     claim = await node.seats.track(ask(attempt, credential));
   } catch (error) {
@@ -101,8 +102,9 @@ async function enterWith(attempt: Attempt, credential: Credential): Promise<void
     return;
   }
   node.metrics.redisTook(kind === "auth" ? "redeem" : "own", node.clock.monotonic() - askedMs);
-  if (claim === "session") node.loginLimits.refused(credential.secret);
+  if (claim === "session" || claim === "stolen") node.loginLimits.refused(credential.secret);
   if (typeof claim === "string") refused(attempt, claim);
+  else if ("refusal" in claim) revoked(attempt, claim);
   else admitted(attempt, claim);
 }
 
@@ -151,7 +153,10 @@ function readCredential(kind: Attempt["kind"], body: Uint8Array): Credential | n
  * One round trip. An auth that Redis does not answer fails at once; a reconnect is asked again for
  * a while, because a refusal of any kind makes some clients throw their session away.
  */
-async function ask(attempt: Attempt, credential: Credential): Promise<Claim | Refusal> {
+async function ask(
+  attempt: Attempt,
+  credential: Credential,
+): Promise<Claim | Refusal | Revocation> {
   const { peer, kind, startedMs } = attempt;
   const { clock, config, admission, credentialKey } = peer.node;
   const presented = {
@@ -181,7 +186,7 @@ async function claim(
   kind: Attempt["kind"],
   secret: string,
   presented: Presented,
-): Promise<Claim | Refusal> {
+): Promise<Claim | Refusal | Revocation> {
   let isAnswered = true;
   try {
     if (kind === "auth") return await registry.login(secret, presented);
@@ -285,8 +290,10 @@ export function closeLosers(
 
 const refusals: Record<Refusal, { error: GatewayError; ending: EndingName; as: LoginOutcome }> = {
   token: { error: gatewayErrors.tokenInvalid, ending: "authRefused", as: "unknown" },
+  epoch: { error: gatewayErrors.tokenInvalid, ending: "authRefused", as: "epoch_stale" },
   replayed: { error: gatewayErrors.tokenInvalid, ending: "authRefused", as: "token_replayed" },
   session: { error: gatewayErrors.sessionExpired, ending: "sessionRefused", as: "expired" },
+  stolen: { error: gatewayErrors.sessionExpired, ending: "sessionRefused", as: "session_stolen" },
   limit: { error: gatewayErrors.connectionLimit, ending: "authRefused", as: "limit" },
   flapping: { error: gatewayErrors.flapping, ending: "authRefused", as: "rate_limited" },
 };
@@ -294,6 +301,27 @@ const refusals: Record<Refusal, { error: GatewayError; ending: EndingName; as: L
 function refused(attempt: Attempt, refusal: Refusal): void {
   const { error, ending, as } = refusals[refusal];
   refuse(attempt, error, ending, as);
+}
+
+/** Two have a credential of one session, so it was ended for both. The one here is just refused. */
+function revoked(attempt: Attempt, { refusal, account, ended }: Revocation): void {
+  const { node } = attempt.peer;
+  const reason = refusals[refusal].as;
+  node.log.warn("session_revoked", { account, reason });
+  for (const seat of ended) {
+    const connections = [seat.connection];
+    if (seat.node === node.id) closeEnded(node, connections);
+    else node.bus.publish(seat.node, { type: "ended", connections, reason });
+  }
+  refused(attempt, refusal);
+}
+
+/** The sessions of these connections of this node are over. */
+export function closeEnded(node: EdgeNode, connections: readonly string[]): void {
+  for (const id of connections) {
+    const peer = node.hub.peers.get(id);
+    if (peer) close(peer, "sessionEnded");
+  }
 }
 
 /** Answered at once; Close comes after a grace in which the client may try again or leave. [D30] */
