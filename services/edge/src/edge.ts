@@ -8,6 +8,7 @@ import { type Clock, type Log, systemClock } from "@holdfast/runtime";
 import type { NodeLedger, SessionRegistry } from "@holdfast/session";
 import { createAddressLimits } from "./address-limits.ts";
 import { createAdmission } from "./admission.ts";
+import { createCompression } from "./compression.ts";
 import type { EdgeConfig } from "./config.ts";
 import { createDeadlines } from "./deadlines.ts";
 import { alive, receive, release, textMessage } from "./dispatch.ts";
@@ -308,6 +309,12 @@ function createNode(options: EdgeOptions, clock: Clock): EdgeNode {
     addresses,
     loginLimits: createLoginLimits(config, addresses, clock),
     pushes: createPushes(() => node, { rules, limits: config, outbound }),
+    compress: createCompression({
+      gzipMinBytes: config.gzipMinBytes,
+      cpuPercent: config.gzipCpuPercent,
+      now: () => performance.now(), // the clock of deadlines counts whole milliseconds
+      skipped: options.counts.compressionSkipped,
+    }),
     outbound,
     credentialKey: randomBytes(32),
     limits: { login, entering: { ...login, hold: true }, open },

@@ -227,6 +227,13 @@ export const limitSettings = {
     max: 16 * mebibyte,
     meaning: "Responses and pushes of commands 4 to 255 are compressed from this size",
   }),
+  EDGE_GZIP_CPU_PERCENT: integer({
+    default: 20,
+    min: 0,
+    max: 100,
+    unit: "%",
+    meaning: "Of one core, for compressing; what is over it leaves as it is. 100: no limit",
+  }),
   // Topics.
   EDGE_TOPICS_PER_CONNECTION_MAX: integer({
     default: 256,

@@ -4,6 +4,7 @@ import type { DecoderLimits } from "@holdfast/protocol";
 import type { Clock, Log } from "@holdfast/runtime";
 import type { AddressLimits } from "./address-limits.ts";
 import type { Admission } from "./admission.ts";
+import type { Compress } from "./compression.ts";
 import type { EdgeConfig } from "./config.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Fence } from "./fence.ts";
@@ -39,6 +40,7 @@ export interface EdgeNode {
   readonly addresses: AddressLimits;
   readonly loginLimits: LoginLimits;
   readonly pushes: NodePushes;
+  readonly compress: Compress;
   readonly outbound: OutboundBudget;
   /** Credentials are derived with it, so that a repeated login needs no state. */
   readonly credentialKey: Uint8Array;

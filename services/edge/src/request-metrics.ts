@@ -49,6 +49,10 @@ export function requestMetrics(metrics: Metrics) {
     help: "Requests an upstream did not answer well: away, no fit answer, or too large to ask",
     labels: ["route", "fault"],
   });
+  const uncompressed = metrics.counter({
+    name: "holdfast_compressions_skipped_total",
+    help: "Bodies that left as they are because compressing had taken its share of the time",
+  });
   const dropped = metrics.counter({
     name: "holdfast_upstream_replies_dropped_total",
     help: "Replies of upstreams that nobody waited for",
@@ -62,6 +66,7 @@ export function requestMetrics(metrics: Metrics) {
       cells[outcome].inc();
       if (ms > 0) cells.took.observe(ms / 1000);
     },
+    compressionSkipped: () => uncompressed.inc(),
     rateLimited: (scope: LimitScope) => limited.labels({ scope }).inc(),
     upstreamFailed: (route: string, fault: UpstreamFault) => faults.labels({ route, fault }).inc(),
     watchPayloadLimit: (read: () => number) =>

@@ -3,7 +3,6 @@
  * connection closes. [§5.8] [§5.9] [I4]
  */
 import {
-  compressBody,
   encodeResponse,
   type GatewayError,
   gatewayErrors,
@@ -189,8 +188,7 @@ function answer(call: Call, reply: UpstreamReply): void {
 /** Compressed when it is worth it. [D08] [§5.5] */
 function pack(call: Call, { status, body, metadata }: UpstreamReply): Uint8Array {
   const { peer, command, requestId } = call;
-  const { gzipMinBytes } = peer.node.config;
-  const small = body.length < gzipMinBytes ? null : compressBody(body, gzipMinBytes);
+  const small = peer.node.compress(body);
   const options = metadata ? { metadata } : undefined;
   try {
     if (small === null) {

@@ -153,7 +153,7 @@ export function createPushes(nodeOf: () => EdgeNode, options: PushOptions): Node
   function prepare(push: OutgoingPush): PushPackets {
     // Control commands are the node's own; who brings pushes has checked what came from outside.
     assert(push.command > Command.reconnect && push.command <= 0xff);
-    const packets = createPackets(push, nodeOf().config.gzipMinBytes);
+    const packets = createPackets(push, nodeOf().compress);
     if (push.body.length > bodyBytesMax) mustFit(packets);
     return packets;
   }

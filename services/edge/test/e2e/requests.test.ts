@@ -278,6 +278,19 @@ for (const transport of transports) {
       expect((await wire.request(echo, noise(5000))).gzip).toBe(false);
     });
 
+    test("response that there is no time to compress leaves as it is, and is counted", async () => {
+      await using edge = await startEdge({ settings: { EDGE_GZIP_CPU_PERCENT: 0 } });
+      const { wire } = await openSession(edge, transport);
+
+      const answer = await wire.request(echo, new Uint8Array(2000));
+
+      expect({ gzip: answer.gzip, bytes: answer.body.length }).toEqual({
+        gzip: false,
+        bytes: 2000,
+      });
+      expect(await edge.metric("holdfast_compressions_skipped_total")).toBe(1);
+    });
+
     test("control commands are never compressed, and an inflated heartbeat comes back inflated", async () => {
       await using edge = await startEdge(); // [§7.2]
       const { wire } = await openSession(edge, transport);

@@ -9,6 +9,7 @@ import {
 import { createMemoryRegistry, type Session } from "@holdfast/session";
 import { createAddressLimits } from "../../src/address-limits.ts";
 import { createAdmission } from "../../src/admission.ts";
+import { createCompression } from "../../src/compression.ts";
 import { readEdgeConfig } from "../../src/config.ts";
 import { createDeadlines } from "../../src/deadlines.ts";
 import { release } from "../../src/dispatch.ts";
@@ -82,6 +83,9 @@ export function createTestNode(
     addresses,
     loginLimits: createLoginLimits(config, addresses, clock),
     pushes: createPushes(() => node, { rules, limits: config, outbound }),
+    compress: createCompression({
+      ...{ gzipMinBytes: config.gzipMinBytes, cpuPercent: 100, now, skipped: () => {} },
+    }),
     outbound,
     credentialKey: new Uint8Array(32),
     limits: { login: limits, entering: { ...limits, hold: true }, open: limits },
