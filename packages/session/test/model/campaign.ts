@@ -3,6 +3,9 @@
  * other properties; MODEL_SECONDS instead goes on for so long, from another seed each time.
  */
 import fc from "fast-check";
+import type { RedisConnection } from "../../src/redis.ts";
+import { createMemoryStore } from "./memory-store.ts";
+import { createRedisStore } from "./redis-store.ts";
 import { play, type Schedule, schedules } from "./schedule.ts";
 import { type ModelStore, Stalled } from "./store.ts";
 
@@ -15,6 +18,33 @@ export const campaign = {
   runs: process.env["FUZZ_RUNS"] === undefined ? null : Number(process.env["FUZZ_RUNS"]),
   seconds,
 };
+
+/** The stores, and how many schedules each is played when nobody says otherwise. */
+export interface Campaign {
+  readonly what: string;
+  readonly isLossy: boolean;
+  readonly runs: number;
+  open(redis: RedisConnection): Promise<ModelStore>;
+}
+
+export const campaigns: readonly Campaign[] = [
+  {
+    what: "the embedded registry keeps its promises",
+    ...{ isLossy: false, runs: 2_000, open: async () => createMemoryStore() },
+  },
+  {
+    what: "the scripts keep their promises on a real Redis",
+    ...{ isLossy: false, runs: 500, open: (redis) => createRedisStore(redis) },
+  },
+  {
+    what: "the embedded registry keeps those that survive a loss of everything",
+    ...{ isLossy: true, runs: 1_000, open: async () => createMemoryStore() },
+  },
+  {
+    what: "the scripts keep those that survive an empty Redis and a replica's promotion",
+    ...{ isLossy: true, runs: 300, open: (redis) => createRedisStore(redis) },
+  },
+];
 
 export interface Findings {
   readonly runs: number;

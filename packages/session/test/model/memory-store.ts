@@ -73,9 +73,10 @@ function overLink(memory: SessionRegistry, link: Link, now: () => number): Sessi
           seat,
           proven,
         }));
+      const sent = all.map((holding) => ({ ...holding })); // as it is now, not when it runs
       const isStill = (at: number) => isAsked[at] === true;
       const run = async () => {
-        const verdicts = await memory.renew(all, isStill);
+        const verdicts = await memory.renew(sent, isStill);
         return { reply: verdicts, seen: verdicts.filter((_, at) => isStill(at)) };
       };
       return await ask<Awaited<ReturnType<SessionRegistry["renew"]>>>(
