@@ -1,0 +1,76 @@
+/**
+ * A flood of strangers: sockets that say just enough to be accepted, hold what they get, and dial
+ * again when they are let go. Nothing here is recorded: none of them ever logs in.
+ */
+import { createConnection, type Socket } from "node:net";
+import { encodeQueryHandshake, encodeTcpHandshake } from "@holdfast/protocol";
+
+export interface Flood {
+  /** Connections that ended before `stop`: refused, most of them. */
+  readonly ended: number;
+  /** Answers of status 429 and 503 to upgrades. */
+  readonly told: { readonly tooMany: number; readonly later: number };
+  /** With a reset, which leaves nothing behind; resolves when all are gone. */
+  stop(): Promise<void>;
+}
+
+const greeting = { version: 1, codec: 1, platform: 9 } as const;
+const againMs = 100;
+
+export function startFlood(options: {
+  /** TCP and WebSocket, in turn. */
+  readonly urls: readonly string[];
+  readonly sockets: number;
+  /** Of their own end; not set: any. */
+  readonly localAddress?: string;
+}): Flood {
+  const { urls, sockets, localAddress } = options;
+  const open = new Set<Socket>();
+  const told = { tooMany: 0, later: 0 };
+  let ended = 0;
+  let isOver = false;
+  for (let index = 0; index < sockets; index++) dial(index);
+
+  return {
+    told,
+    get ended() {
+      return ended;
+    },
+    async stop() {
+      isOver = true;
+      const all = [...open].map((socket) => new Promise((gone) => socket.once("close", gone)));
+      for (const socket of open) socket.resetAndDestroy();
+      await Promise.all(all);
+    },
+  };
+
+  function dial(index: number): void {
+    if (isOver) return;
+    const url = new URL(urls[index % urls.length]!); // in bounds by its remainder
+    const isTcp = url.protocol === "tcp:";
+    const from = localAddress === undefined ? {} : { localAddress };
+    const socket = createConnection({ host: url.hostname, port: Number(url.port), ...from });
+    open.add(socket);
+    socket.on("connect", () => socket.write(isTcp ? encodeTcpHandshake(greeting) : upgrade(url)));
+    socket.on("data", (bytes: Buffer) => {
+      const status = bytes.subarray(9, 12).toString("latin1");
+      if (status === "429") told.tooMany++;
+      if (status === "503") told.later++;
+    });
+    socket.on("error", () => {}); // "close" follows
+    socket.on("close", () => {
+      open.delete(socket);
+      if (isOver) return;
+      ended++;
+      setTimeout(() => dial(index), againMs * (0.5 + Math.random()));
+    });
+  }
+}
+
+function upgrade(url: URL): string {
+  return (
+    `GET /?${encodeQueryHandshake(greeting)} HTTP/1.1\r\nHost: ${url.host}\r\n` +
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+  );
+}
