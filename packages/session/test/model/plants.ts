@@ -166,7 +166,7 @@ export const scriptPlants: readonly ScriptPlant[] = [
     bug: "a reap takes seats whose lease runs",
     broken: /whose lease runs/,
     script: /^reap$/,
-    from: "if is_seated(value, now) then",
+    from: "if is_seated(value, now) and not is_dead then",
     to: "if false then",
   },
 ];
