@@ -68,6 +68,30 @@ export const bugs: readonly Bug[] = [
       "{ failoverDetector: false, sentinelReconnectStrategy: backoffMs, socketTimeout: 600_000 }",
     reds: ["failover-lost-login"],
   },
+  {
+    name: "admission-off",
+    what: "logins are let in as they come",
+    file: "services/edge/src/admission.ts",
+    find: "const { loginRate, redisInFlightMax } = settings;",
+    replace: "const { loginRate, redisInFlightMax } = { loginRate: 0, redisInFlightMax: 1e9 };",
+    reds: ["stampede"],
+  },
+  {
+    name: "breaker-off",
+    what: "logins of an account displace each other for ever",
+    file: "services/edge/src/config.ts",
+    find: "flapDisplacementsMax: values.EDGE_FLAP_DISPLACEMENTS_MAX,",
+    replace: "flapDisplacementsMax: 0,",
+    reds: ["kick-war"],
+  },
+  {
+    name: "address-unlimited",
+    what: "an address has as many connections as it likes",
+    file: "services/edge/src/gate.ts",
+    find: "if (limited !== null) return later(",
+    replace: "if (limited === undefined) return later(",
+    reds: ["limits-flood"],
+  },
 ];
 
 /** Rejects when the text to be replaced is not there exactly once. */

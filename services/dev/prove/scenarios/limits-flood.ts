@@ -101,7 +101,7 @@ async function floodFromOneAddress({ lab, count, measure }: Trial): Promise<void
   const { urls } = ground;
   const sockets = count({ short: 300, long: 2000 });
   const flood = startFlood({ urls, sockets, localAddress: "127.0.0.2" });
-  await until("the flood to be refused", () => flood.ended > sockets, 30_000);
+  await until("the flood to be refused", () => flood.ended > sockets, 15_000);
   const honest = count({ short: 60, long: 500 });
   const tookMs: number[] = [];
   let refused = 0;
