@@ -20,6 +20,13 @@ export function faultOf(error: unknown): StoreFault {
   return words.find(([pattern]) => pattern.test(text))?.[1] ?? "other";
 }
 
+/** Redis is there, and takes nothing. */
+export function isRefusalToWrite(error: unknown): boolean {
+  return refusals.includes(faultOf(error));
+}
+
+const refusals: readonly StoreFault[] = ["oom", "readonly", "loading", "noreplicas"];
+
 /** A script did not run, since the call had been given up before. */
 export class LateCall extends Error {
   constructor() {

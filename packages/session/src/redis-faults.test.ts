@@ -92,7 +92,7 @@ describe("createRedisRegistry", () => {
   ] as const)(
     "while Redis answers %s nothing is half done",
     async (expected, spoil, mend) => {
-      const { server, registry } = await open();
+      const { server, redis, registry } = await open();
       const a = await login(registry, "anna");
       const { token } = await registry.issue(identity("bert"), 60_000);
       const presented = present(token);
@@ -100,8 +100,10 @@ describe("createRedisRegistry", () => {
       await tell(server, spoil);
 
       expect(await faultOf(registry.login(token, presented))).toBe(expected);
+      expect(redis.isUp()).toBe(false);
       expect(await dump(server)).toEqual(before);
       await tell(server, mend);
+      await until(async () => redis.isUp());
       await until(async () => (await faultOfIssue(registry)) === null);
       // A new primary is a new epoch; otherwise the token is as good as before.
       const answer = await registry.login(token, presented);

@@ -5,6 +5,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { Cluster, Redis, type RedisOptions } from "ioredis";
+import { isRefusalToWrite } from "./faults.ts";
 import { createRedisClock } from "./redis-clock.ts";
 import { isFinal, reason, type Witness, watchStart } from "./redis-reason.ts";
 import { createRegistryOver, type OnFault, type ScriptRunner } from "./redis-registry.ts";
@@ -16,7 +17,10 @@ export { createRedisLedger } from "./redis-ledger.ts";
 export { createRedisTurn } from "./redis-turn.ts";
 
 export interface RedisConnection extends ScriptRunner {
-  /** An own probe was answered in the last 3 s; in a Cluster by any primary. */
+  /**
+   * An own probe was answered in the last 3 s, in a Cluster by any primary; and the only primary
+   * has not refused to write in the last 2 s.
+   */
   isUp(): boolean;
   /** Asks now. Never throws. */
   ping(): Promise<boolean>;
@@ -61,6 +65,7 @@ const SOCKET_TIMEOUT_MS = 1_500;
 const START_TIMEOUT_MS = 10_000;
 const PROBE_INTERVAL_MS = 1_000;
 const PROBE_VALID_MS = 3_000;
+const REFUSED_VALID_MS = 2_000;
 const BACKOFF_MS_MAX = 1_000;
 const VERSION_LEAST = 7; // PEXPIREAT inside scripts replicated by effect, TIME before a write
 
@@ -197,6 +202,7 @@ function primariesOf(client: Redis | Cluster): Redis[] {
 
 function toConnection(client: Redis | Cluster): RedisConnection {
   let answeredMs = performance.now(); // the start just asked
+  let refusedMs = Number.NEGATIVE_INFINITY;
   let isProbing = false;
   const clock = createRedisClock();
   const scripts = {}; // tell the time, too, and not which node's
@@ -215,7 +221,8 @@ function toConnection(client: Redis | Cluster): RedisConnection {
 
   return {
     isCluster: client instanceof Cluster,
-    run: (script, keys, args) => within(CALL_TIMEOUT_MS, runScript(client, script, keys, args)),
+    run: (script, keys, args) =>
+      within(CALL_TIMEOUT_MS, runScript(client, script, keys, args).catch(noteRefusal)),
     preload(scripts) {
       for (const script of scripts) preloaded.set(script.sha, script);
       for (const node of primariesOf(client)) load(node, scripts);
@@ -226,7 +233,10 @@ function toConnection(client: Redis | Cluster): RedisConnection {
       const answeredMs = performance.now();
       clock.heard(scripts, { timeMs: timeMs + 1, askedMs, answeredMs: answeredMs + 1 });
     },
-    isUp: () => performance.now() - answeredMs < PROBE_VALID_MS,
+    isUp() {
+      const nowMs = performance.now();
+      return nowMs - answeredMs < PROBE_VALID_MS && nowMs - refusedMs >= REFUSED_VALID_MS;
+    },
     ping,
     async close() {
       clearInterval(probe);
@@ -245,6 +255,12 @@ function toConnection(client: Redis | Cluster): RedisConnection {
       readTime(node).catch(() => {}); // the next probe asks again
       load(node, preloaded.values());
     });
+  }
+
+  /** It answers every probe, and lets nobody in. One primary of a Cluster is not all of it. */
+  function noteRefusal(error: unknown): never {
+    if (!(client instanceof Cluster) && isRefusalToWrite(error)) refusedMs = performance.now();
+    throw error;
   }
 
   async function ping(): Promise<boolean> {
