@@ -5,19 +5,10 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePort, type Server, startNats, startRedis } from "@holdfast/servers";
-import { type Child, launch, untilReady } from "./child.ts";
-import {
-  type ClusterOptions,
-  credentials,
-  type DevCluster,
-  directoryJson,
-  edgeEnvironment,
-  tokenEnvironment,
-} from "./cluster.ts";
+import { type Server, startNats, startRedis } from "@holdfast/servers";
+import { type ClusterOptions, credentials, type DevCluster, edgeEnvironment } from "./cluster.ts";
 import { type EdgeProcess, launchEdge } from "./edge-process.ts";
-
-const servicesFolder = join(import.meta.dir, "../..");
+import { launchToken } from "./token-process.ts";
 
 export interface ProcessOptions extends ClusterOptions {
   /** What becomes of the children's logs. Default: they go to standard error. */
@@ -30,13 +21,6 @@ export interface ProcessCluster extends DevCluster {
   readonly edges: readonly EdgeProcess[];
   readonly redis: Server;
   readonly nats: Server;
-}
-
-interface Context {
-  readonly options: ProcessOptions;
-  readonly redis: Server;
-  readonly nats: Server;
-  readonly fail: (reason: string) => void;
 }
 
 export async function startProcesses(options: ProcessOptions): Promise<ProcessCluster> {
@@ -54,7 +38,6 @@ export async function startProcesses(options: ProcessOptions): Promise<ProcessCl
     stops.push(redis.stop);
     const nats = await startNats({ args: options.natsArgs ?? [] });
     stops.push(nats.stop);
-    const context = { options, redis, nats, fail };
     const names = Array.from({ length: options.edges }, (_, index) => `edge-${index + 1}`);
     const edges = await Promise.all(
       names.map((name) =>
@@ -72,7 +55,11 @@ export async function startProcesses(options: ProcessOptions): Promise<ProcessCl
     );
     stops.push(() => Promise.all(edges.map((edge) => edge.child.stop(true))));
     await Promise.all(edges.map((edge) => edge.ready()));
-    const token = await startToken(folder, context);
+    const token = await launchToken({
+      ...{ folder, redisUrl: redis.url, natsUrl: nats.url },
+      log: options.log ?? "inherit",
+      onEnd: fail,
+    });
     stops.push(() => token.child.stop(true));
     return {
       get description() {
@@ -93,30 +80,4 @@ export async function startProcesses(options: ProcessOptions): Promise<ProcessCl
     await stop();
     throw error;
   }
-}
-
-async function startToken(
-  folder: string,
-  { options, redis, nats, fail }: Context,
-): Promise<{ readonly url: string; readonly child: Child }> {
-  const [http, admin] = [await freePort(), await freePort()];
-  const directory = join(folder, "directory.json");
-  await Bun.write(directory, directoryJson());
-  const child = launch({
-    script: join(servicesFolder, "token/src/main.ts"),
-    log: options.log ?? "inherit",
-    settings: {
-      ...tokenEnvironment(),
-      TOKEN_PORT: String(http),
-      TOKEN_ADMIN_PORT: String(admin),
-      TOKEN_DIRECTORY_FILE: directory,
-      TOKEN_REDIS_URL: redis.url,
-      TOKEN_NATS_URL: nats.url,
-    },
-  });
-  void child.exited.then((code) => {
-    if (code !== 0) fail(`the token service ended with code ${code}`);
-  });
-  await untilReady("the token service", `http://127.0.0.1:${admin}`, child);
-  return { url: `http://127.0.0.1:${http}`, child };
 }
