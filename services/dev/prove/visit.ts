@@ -4,6 +4,8 @@ import {
   type AuthResponseBody,
   Command,
   decodeAuthResponse,
+  decodeErrorBody,
+  type ErrorBody,
   encodeAuthRequest,
   encodeReconnectRequest,
   encodeResponse,
@@ -20,6 +22,8 @@ export interface Visit {
   readonly status: number | null;
   /** Null where it was refused. */
   readonly login: AuthResponseBody | null;
+  /** What a refusal says; null where there was none. */
+  readonly refusal: ErrorBody | null;
 }
 
 export interface Entry {
@@ -87,7 +91,8 @@ export function createVisitors(options: {
     const isAccepted = answer?.status === Status.success;
     const login = isAccepted ? decodeAuthResponse(answer.body) : null;
     if (answer !== null) recorder.decided(view, answer.status, login?.sessionId ?? null);
-    const visit = { view, wire, status: answer?.status ?? null, login };
+    const refusal = answer === null || isAccepted ? null : decodeErrorBody(answer.body);
+    const visit = { view, wire, status: answer?.status ?? null, login, refusal };
     if (login === null) return visit;
     visits.add(visit);
     void wire.closed.then(() => visits.delete(visit));

@@ -1,0 +1,175 @@
+/**
+ * One outage of a dependency, from a time of quiet to the time when all is well again, and what of
+ * the crowd's experience promise 5 bounds.
+ */
+import { accepted, answered, type Crowd, gather, type Seen, type Timed } from "./crowd.ts";
+import { quantile, spread } from "./figures.ts";
+import type { Lab } from "./lab.ts";
+import type { Measure, Trial } from "./scenario.ts";
+
+export interface Outage {
+  readonly of: "redis" | "nats";
+  /** As its rows begin: "Redis killed". */
+  readonly name: string;
+  /** What becomes of sessions without a connection: "lost" with the data. */
+  readonly sessions: "kept" | "lost";
+  begin(): unknown;
+  /** Resolves when the dependency itself answers again. */
+  end(): unknown;
+  /** What others saw, who are told of below as the crowd is. */
+  readonly others?: readonly Others[];
+}
+
+export interface Others {
+  readonly who: string;
+  readonly seen: readonly Timed[];
+  readonly allowed: readonly string[];
+}
+
+const quietMs = 3_000;
+const healTimeoutMs = 30_000;
+const bounds = {
+  ...{ answerMs: 1_000, holdMs: 5_000, seatedMs: 6_000, growthMiB: 20 },
+  ...{ redisMs: 5_000, natsMs: 3_000 },
+};
+
+type Say = (measure: Omit<Measure, "promise">) => void;
+
+let outages = 0; // so that no two crowds are the same
+
+/** Rejects when the crowd could not be gathered; what is broken is measured. */
+export async function measureOutage(trial: Trial, lab: Lab, outage: Outage): Promise<void> {
+  const awayMs = trial.size === "short" ? 5_000 : 30_000;
+  const say: Say = (measure) =>
+    trial.measure({ ...measure, promise: 5, what: `${outage.name}: ${measure.what}` });
+  const crowd = await gather(lab, {
+    prefix: `crowd-${++outages}`,
+    connections: trial.count({ short: 120, long: 3_000 }),
+    requestsPerSecond: trial.count({ short: 60, long: 500 }),
+    heartbeatsPerSecond: trial.count({ short: 30, long: 200 }),
+    loginsPerSecond: trial.count({ short: 10, long: 40 }),
+    loginSeconds: (quietMs + awayMs) / 1000 + 5,
+    returners: trial.count({ short: 30, long: 400 }),
+  });
+  const startedMs = performance.now();
+  let [beganMs, endedMs] = [startedMs, startedMs];
+  try {
+    await Bun.sleep(quietMs);
+    const residentMiB = await resident(lab);
+    beganMs = performance.now();
+    await outage.begin();
+    crowd.beginReturns();
+    await Bun.sleep(awayMs);
+    const grown = { measured: (await resident(lab)) - residentMiB, unit: "MiB" };
+    say({ what: "memory, each edge", atMost: bounds.growthMiB, ...grown });
+    endedMs = performance.now();
+    await outage.end();
+    await heal(outage, crowd, say);
+    say({ what: "open connections that ended", exactly: 0, measured: crowd.lost() });
+  } finally {
+    await crowd.stop();
+  }
+  const before = within(crowd.seen, startedMs, beganMs);
+  experience(outage, { before, during: within(crowd.seen, beganMs, endedMs) }, say);
+  for (const { who, seen, allowed } of outage.others ?? []) {
+    const during = seen.filter(({ startedMs: at }) => at >= beganMs && at < endedMs);
+    tellOf(say, who, { during, allowed, atMost: bounds.answerMs });
+  }
+}
+
+async function heal({ of, sessions }: Outage, crowd: Crowd, say: Say): Promise<void> {
+  if (of === "nats") {
+    const healed = { atMost: bounds.natsMs, measured: await crowd.untilRequests(healTimeoutMs) };
+    say({ what: "back -> requests pass every edge", unit: "ms", ...healed });
+  } else {
+    const healed = { atMost: bounds.redisMs, measured: await crowd.untilLogins(healTimeoutMs) };
+    say({ what: "back -> logins on every edge", unit: "ms", ...healed });
+    const seated = { atMost: bounds.seatedMs, measured: await crowd.untilSeated(healTimeoutMs) };
+    say({ what: "... -> each open connection has its seat", unit: "ms", ...seated });
+  }
+  const counts = await crowd.returnAll(healTimeoutMs);
+  const right = sessions === "kept" ? accepted : "5 / 401";
+  const told = sessions === "kept" ? "resumed" : "told to log in anew";
+  const what = `sessions that came back and were not ${told}`;
+  say({ what, exactly: 0, ...others(Object.entries(counts), [right]) });
+}
+
+function experience(
+  { of, sessions }: Outage,
+  { before, during }: { readonly before: Seen; readonly during: Seen },
+  say: Say,
+): void {
+  for (const kind of ["requests", "heartbeats"] as const) {
+    const note = `${spread(took(during[kind]))}; before ${spread(took(before[kind]))}`;
+    const measured = slowest(during[kind]);
+    say({ what: `${kind}, slowest answer`, atMost: bounds.answerMs, measured, unit: "ms", note });
+    const allowed = of === "nats" && kind === "requests" ? [answered, "7"] : [answered];
+    const wrong = others(counted(during[kind]), allowed);
+    say({ what: `${kind} answered otherwise, or not at all`, exactly: 0, ...wrong });
+  }
+  const refusals = of === "redis" ? ["7 / 503", "HTTP 503"] : [];
+  // One that was held may be answered by the Redis that came back.
+  const gone = sessions === "lost" ? ["5 / 401"] : [];
+  const allowed = [accepted, ...refusals];
+  tellOf(say, "logins", { during: during.logins, allowed, atMost: bounds.answerMs });
+  const back = { during: during.returns, allowed: [...allowed, ...gone] };
+  tellOf(say, "sessions coming back", { ...back, atMost: bounds.holdMs });
+}
+
+function tellOf(
+  say: Say,
+  who: string,
+  told: {
+    readonly during: readonly Timed[];
+    readonly allowed: readonly string[];
+    readonly atMost: number;
+  },
+): void {
+  const { during, allowed, atMost } = told;
+  const note = spread(took(during));
+  say({ what: `${who}, slowest answer`, atMost, measured: slowest(during), unit: "ms", note });
+  const wrong = others(counted(during), allowed);
+  say({ what: `${who} answered otherwise, or not at all`, exactly: 0, ...wrong });
+}
+
+/** What was asked in that time, whenever it was answered. */
+function within(seen: Seen, fromMs: number, untilMs: number): Seen {
+  const some = (timed: readonly Timed[]) =>
+    timed.filter(({ startedMs }) => startedMs >= fromMs && startedMs < untilMs);
+  const { requests, heartbeats, logins, returns } = seen;
+  return {
+    ...{ requests: some(requests), heartbeats: some(heartbeats) },
+    ...{ logins: some(logins), returns: some(returns) },
+  };
+}
+
+function took(timed: readonly Timed[]): number[] {
+  return timed.map(({ tookMs }) => tookMs);
+}
+
+/** 0 of nothing. */
+function slowest(timed: readonly Timed[]): number {
+  return timed.length === 0 ? 0 : quantile(took(timed), 1);
+}
+
+function counted(timed: readonly Timed[]): (readonly [string, number])[] {
+  const counts = new Map<string, number>();
+  for (const { outcome } of timed) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
+  return [...counts];
+}
+
+/** How many there were of outcomes that are not allowed, with all of them in a note. */
+function others(counts: readonly (readonly [string, number])[], allowed: readonly string[]) {
+  return {
+    measured: counts
+      .filter(([outcome]) => !allowed.includes(outcome))
+      .reduce((sum, [, count]) => sum + count, 0),
+    note: counts.map(([outcome, count]) => `${outcome}: ${count}`).join(", ") || "none",
+  };
+}
+
+/** MiB of an edge, on average. */
+async function resident(lab: Lab): Promise<number> {
+  const bytes = await lab.metric("process_resident_memory_bytes");
+  return bytes / lab.edges.length / 1024 / 1024;
+}

@@ -1,0 +1,100 @@
+/**
+ * Promise 5, NATS: it is killed, stands still, is cut off without a word, or says goodbye first.
+ * Requests are answered with 7 / 503 then, logins go on, and renewal finds who lost a seat.
+ */
+import { quantile, spread } from "../figures.ts";
+import type { Lab, LabOptions } from "../lab.ts";
+import { measureOutage, type Outage } from "../outage.ts";
+import type { Scenario, Trial } from "../scenario.ts";
+
+interface Case extends Pick<Outage, "name"> {
+  readonly isLongOnly?: boolean;
+  readonly options?: LabOptions;
+  begin(lab: Lab): unknown;
+  end(lab: Lab): unknown;
+}
+
+const renewalMs = 6_000;
+const pairs = 6;
+
+const cases: readonly Case[] = [
+  {
+    name: "NATS killed",
+    begin: ({ servers: { nats } }) => nats[0]?.signal("SIGKILL"),
+    end: ({ servers: { nats } }) => nats[0]?.restart(),
+  },
+  {
+    ...{ name: "NATS standing still", isLongOnly: true },
+    begin: ({ servers: { nats } }) => nats[0]?.signal("SIGSTOP"),
+    end: ({ servers: { nats } }) => nats[0]?.signal("SIGCONT"),
+  },
+  {
+    ...{ name: "NATS cut off without a word", isLongOnly: true, options: { isLinked: true } },
+    begin: ({ edges }) => edges.forEach(({ natsLink }) => void natsLink?.silence()),
+    end: ({ edges }) => edges.forEach(({ natsLink }) => void natsLink?.heal()),
+  },
+  {
+    ...{ name: "NATS in lame duck mode, one of three", isLongOnly: true },
+    options: {
+      nats: 3,
+      settingsOf: (_, { nats }) => ({ EDGE_NATS_URL: nats.map(({ url }) => url).join(",") }),
+    },
+    begin: ({ servers: { nats } }) => process.kill(nats[0]?.pid ?? 0, "SIGUSR2"),
+    end: ({ servers: { nats } }) => nats[0]?.restart(),
+  },
+];
+
+export const scenario: Scenario = {
+  name: "nats-away",
+  promises: [5],
+  shows: "NATS may go for 30 s, however it goes: requests are refused in time, logins go on",
+  async run(trial) {
+    for (const { name, isLongOnly, options = {}, begin, end } of cases) {
+      if (isLongOnly && trial.size === "short") continue;
+      const lab = await trial.lab(options);
+      const displacing: Promise<number>[] = [];
+      const outage: Outage = {
+        ...{ of: "nats", name, sessions: "kept" },
+        async begin() {
+          const older = await enterPairs(lab);
+          const healed = lab.allowOverlap(renewalMs);
+          await begin(lab);
+          for (const one of older) displacing.push(displace(lab, one));
+          void Promise.allSettled(displacing).then(healed);
+        },
+        end: () => end(lab),
+      };
+      await measureOutage(trial, lab, outage);
+      report(trial, name, await Promise.all(displacing));
+    }
+  },
+};
+
+type Older = Awaited<ReturnType<Lab["enter"]>>;
+
+function enterPairs(lab: Lab): Promise<readonly Older[]> {
+  const numbers = Array.from({ length: pairs }, (_, index) => index);
+  return Promise.all(
+    numbers.map((number) =>
+      lab.enter({ url: lab.urls[number % lab.urls.length]!, account: `pair-${number}` }),
+    ),
+  );
+}
+
+/** Milliseconds for which the older connection outlived the newer one's answer. */
+async function displace(lab: Lab, older: Older): Promise<number> {
+  const { account, url } = older.view;
+  const elsewhere = lab.urls[(lab.urls.indexOf(url) + 2) % lab.urls.length]!; // another edge
+  const newer = await lab.enter({ url: elsewhere, account });
+  const closed = await older.wire.waitClosed(3 * renewalMs).catch(() => null);
+  lab.leave(newer);
+  if (newer.login === null || closed?.closePush?.code !== 6) return Number.POSITIVE_INFINITY;
+  return (older.view.endedMs ?? Number.POSITIVE_INFINITY) - (newer.view.answeredMs ?? 0);
+}
+
+function report({ measure }: Trial, name: string, overlapsMs: readonly number[]): void {
+  const what = `${name}: newer login answered -> older connection closed`;
+  const measured = Math.max(0, quantile(overlapsMs, 1));
+  const note = spread(overlapsMs);
+  measure({ promise: 5, what, atMost: renewalMs, measured, unit: "ms", note });
+}

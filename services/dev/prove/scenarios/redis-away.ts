@@ -1,0 +1,96 @@
+/**
+ * Promise 5, Redis: it is killed, stands still, is cut off, or answers and refuses, for half a
+ * minute, and comes back with or without its data.
+ */
+import { exchange, type Server } from "@holdfast/servers";
+import type { Lab, LabOptions } from "../lab.ts";
+import { measureOutage, type Outage } from "../outage.ts";
+import type { Scenario } from "../scenario.ts";
+import { watchTokenApi } from "../token-api.ts";
+
+interface Case extends Pick<Outage, "name" | "sessions"> {
+  readonly isLongOnly?: boolean;
+  begin(lab: Lab): unknown;
+  end(lab: Lab): unknown;
+}
+
+const server = ({ servers }: Lab): Server => servers.redis[0]!; // there is always one
+
+const plain: readonly Case[] = [
+  {
+    ...{ name: "Redis out of memory", sessions: "kept" },
+    begin: (lab) => command(server(lab), "CONFIG SET maxmemory 1"),
+    end: (lab) => command(server(lab), "CONFIG SET maxmemory 0"),
+  },
+  {
+    ...{ name: "Redis read-only", sessions: "kept", isLongOnly: true },
+    begin: (lab) => command(server(lab), "REPLICAOF 127.0.0.1 1"), // nobody listens there
+    end: (lab) => command(server(lab), "REPLICAOF NO ONE"),
+  },
+  {
+    ...{ name: "Redis standing still", sessions: "kept", isLongOnly: true },
+    begin: (lab) => server(lab).signal("SIGSTOP"),
+    end: (lab) => server(lab).signal("SIGCONT"),
+  },
+  {
+    ...{ name: "Redis killed, back without its data", sessions: "lost" },
+    begin: (lab) => server(lab).signal("SIGKILL"),
+    end: (lab) => server(lab).restart(),
+  },
+];
+
+const durable: readonly Case[] = [
+  {
+    ...{ name: "Redis killed, back after loading its data", sessions: "kept", isLongOnly: true },
+    begin: (lab) => server(lab).signal("SIGKILL"),
+    end: (lab) => server(lab).restart(),
+  },
+];
+
+const linked: readonly Case[] = [
+  {
+    ...{ name: "Redis cut off without a word", sessions: "kept", isLongOnly: true },
+    begin: ({ edges }) => edges.forEach(({ redisLink }) => void redisLink?.silence()),
+    end: ({ edges }) => edges.forEach(({ redisLink }) => void redisLink?.heal()),
+  },
+];
+
+/** Each key takes so long to load that Redis says LOADING for some seconds. */
+const slowToLoad = ["--appendonly", "yes", "--key-load-delay", "500"];
+
+const grounds: readonly (readonly [LabOptions, readonly Case[]])[] = [
+  [{}, plain],
+  [{ redisArgs: slowToLoad }, durable],
+  [{ isLinked: true }, linked],
+];
+
+export const scenario: Scenario = {
+  name: "redis-away",
+  promises: [5],
+  shows: "Redis may go for 30 s, however it goes: who is in stays in, who comes is told to wait",
+  async run(trial) {
+    for (const [options, all] of grounds) {
+      const cases = all.filter(({ isLongOnly }) => trial.size === "long" || !isLongOnly);
+      if (cases.length === 0) continue;
+      const lab = await trial.lab(options);
+      const api = await watchTokenApi(lab);
+      // It has no link of its own that could be cut.
+      const allowed = options.isLinked ? ["200"] : ["200", "503"];
+      const others = [{ who: "token API", seen: api.answers, allowed }];
+      try {
+        for (const { name, sessions, begin, end } of cases) {
+          const outage = { name, sessions, begin: () => begin(lab), end: () => end(lab) };
+          await measureOutage(trial, lab, { of: "redis", ...outage, others });
+        }
+      } finally {
+        await api.stop();
+      }
+    }
+  },
+};
+
+async function command({ host, port }: Server, line: string): Promise<void> {
+  const isComplete = (text: string) => text.endsWith("\r\n");
+  const answer = await exchange({ host, port, send: `${line}\r\n`, isComplete });
+  if (!answer.startsWith("+OK")) throw new Error(`Redis answered ${line}: ${answer.trim()}`);
+}
