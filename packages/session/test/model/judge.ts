@@ -8,6 +8,7 @@ import { createClaimJudge, type SeenClaim } from "./judge-claims.ts";
 import { createRenewalJudge } from "./judge-renewals.ts";
 import type { About, Seen } from "./link.ts";
 import type { Held } from "./node.ts";
+import { modelSettings as settings } from "./store.ts";
 import { Broken, createViews, demand, gone, isSeat, type Seats, seatOf } from "./views.ts";
 
 export type Judge = ReturnType<typeof createJudge>;
@@ -35,9 +36,10 @@ export function createJudge(now: () => number) {
         gone(before, after).every(({ sid }) => sid === about.sid),
         "an end hit another",
       );
-    } else {
-      demand(gone(before, after).length === 0, "a reap took a seat whose lease runs");
-      views.tell((seen as { readonly lapsed: readonly TakenSeat[] }).lapsed); // as asked
+    } else if (about.kind === "reap") {
+      const { lapsed } = seen as { readonly lapsed: readonly TakenSeat[] }; // as asked
+      reaped(about, gone(before, after), lapsed);
+      views.tell(lapsed);
     }
     // One that runs when its connection is gone overtakes what its node has sent since.
     if (about.kind === "restore" || about.kind === "renew") {
@@ -45,6 +47,20 @@ export function createJudge(now: () => number) {
     }
     if (!/^(login|resume|renew|restore)$/.test(about.kind)) views.nobodyNew(before, after, []);
     for (const [tag, seats] of after) seatsStand(tag, seats);
+  }
+
+  /** Of a node held for dead the seats go at once, but none that it took or renewed since. */
+  function reaped(
+    { node, diedAtMs }: Extract<About, { readonly kind: "reap" }>,
+    losers: readonly TakenSeat[],
+    lapsed: readonly TakenSeat[],
+  ): void {
+    for (const seat of losers) {
+      const untilMs = views.leases.get(seatOf(seat.sid, seat)) ?? 0;
+      const isOlder = untilMs <= diedAtMs + settings.leaseMs && seat.generation <= diedAtMs * 1000;
+      demand(seat.node === node && isOlder, "a reap took a seat whose lease runs");
+      demand(lapsed.some(isSeat({ seat })), "a reap took a seat and told nobody");
+    }
   }
 
   /** A node ends the connection that held this seat: somebody else must have got its place. */

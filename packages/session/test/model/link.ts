@@ -18,7 +18,7 @@ export type About =
     }
   | { readonly kind: "renew" | "restore"; readonly asked: readonly Asked[] }
   | { readonly kind: "leave" | "end"; readonly sid: string; readonly seat: Seat | null }
-  | { readonly kind: "reap"; readonly node: string };
+  | { readonly kind: "reap"; readonly node: string; readonly diedAtMs: number };
 
 export interface Asked {
   readonly sid: string;

@@ -85,7 +85,10 @@ function overLink(memory: SessionRegistry, link: Link, now: () => number): Sessi
       ).catch(() => all.map(() => null));
     },
     leave: (holding) => ask(leaveOf(holding), () => ran(memory.leave(holding), () => null)),
-    reap: (tag, node) => ask({ kind: "reap", node }, () => ran(memory.reap(tag, node), (it) => it)),
+    reap: (tag, node, diedAtMs = 0) =>
+      ask({ kind: "reap", node, diedAtMs }, () =>
+        ran(memory.reap(tag, node, diedAtMs), (reaped) => reaped),
+      ),
     end(who, reason) {
       const sid = "session" in who ? who.session.sid : "";
       return ask({ kind: "end", sid, seat: null }, () => ran(memory.end(who, reason), () => null));

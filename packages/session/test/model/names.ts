@@ -40,7 +40,7 @@ export function createNames() {
           })
           .join(", ")}`;
       case "reap":
-        return `reap of ${about.node}`;
+        return `reap of ${about.node}${about.diedAtMs > 0 ? ", held for dead" : ""}`;
       default:
         return `${about.kind} of ${name(about.sid, "session")} ${about.seat?.connection ?? ""}`;
     }

@@ -55,13 +55,15 @@ export interface ModelNode {
   readonly peers: Map<string, Peer>; // by connection, as long as the node has them
   isUp: boolean;
   isPaused: boolean;
+  /** Since when nothing was heard of it; 0: it is heard. */
+  silentSinceMs: number;
   open(hears: Peer["hears"]): Peer;
   /** Auth or Reconnect; resolves once it is answered or nobody is left to answer. */
   logIn(peer: Peer, kind: "login" | "resume", credential: string): Promise<void>;
   renew(): Promise<void>;
   told(event: ConnectEvent): void;
   close(peer: Peer, ending: Ending): void;
-  reap(tag: string, node: string): Promise<void>;
+  reap(tag: string, node: string, diedAtMs: number): Promise<void>;
 }
 
 export interface Outside {
@@ -85,7 +87,7 @@ export function createNode(id: string, outside: Outside): ModelNode {
   let connections = 0;
   let isRenewing = false;
   const node: ModelNode = {
-    ...{ id, link, peers, isUp: true, isPaused: false },
+    ...{ id, link, peers, isUp: true, isPaused: false, silentSinceMs: 0 },
     ...{ open, logIn, renew, told, close, reap },
   };
   return node;
@@ -224,8 +226,8 @@ export function createNode(id: string, outside: Outside): ModelNode {
     });
   }
 
-  async function reap(tag: string, dead: string): Promise<void> {
-    await registry.reap(tag, dead).catch(failed);
+  async function reap(tag: string, dead: string, diedAtMs: number): Promise<void> {
+    await registry.reap(tag, dead, diedAtMs).catch(failed);
   }
 
   function failed(error: unknown): void {

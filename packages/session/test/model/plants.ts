@@ -169,6 +169,13 @@ export const scriptPlants: readonly ScriptPlant[] = [
     from: "if is_seated(value, now) and not is_dead then",
     to: "if false then",
   },
+  {
+    bug: "a reap takes what was seated after the death",
+    broken: /whose lease runs/,
+    script: /^reap$/,
+    from: "local is_dead = seat.ends <= died + LEASE_MS and seat.gen <= died * 1000",
+    to: "local is_dead = died > 0",
+  },
 ];
 
 export interface MemoryPlant {

@@ -140,7 +140,7 @@ function aboutOf(name: string, tag: string, args: readonly string[]): About {
     case "restore":
       return { kind: name, asked: [askedAt(args, 0)] };
     case "reap":
-      return { kind: name, node: at(0) };
+      return { kind: name, node: at(0), diedAtMs: Number(at(1)) };
     case "end":
       return { kind: name, sid: at(1), seat: null };
     default:

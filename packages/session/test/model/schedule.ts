@@ -14,7 +14,7 @@ const weights = {
   ...{ enter: 16, come: 7, fresh: 3, again: 5, cut: 7, leave: 3, notice: 3, prove: 8 },
   ...{ run: 8, hear: 6, flow: 9, giveUp: 3, broken: 2, stray: 4 },
   ...{ event: 7, renew: 5, tick: 5, pass: 4, age: 3 },
-  ...{ crash: 1, restart: 3, pause: 1, wake: 2, stranger: 4, reap: 1 },
+  ...{ crash: 1, restart: 3, pause: 2, wake: 2, stranger: 4, reap: 2 },
 };
 const losses = { empty: 1, copy: 3, promote: 1 };
 
@@ -176,11 +176,13 @@ async function trouble(world: World, { kind, a, b }: Step): Promise<void> {
       return world.restart(b % world.nodes.length);
     case "pause":
       if (node.isUp && !node.isPaused) world.note(`${node.id} stands still`);
+      if (isAwake(node)) node.silentSinceMs = world.store.now();
       node.isPaused = true;
       return;
     case "wake":
       if (node.isPaused) world.note(`${node.id} goes on`);
       node.isPaused = false;
+      if (node.isUp) node.silentSinceMs = 0;
       return;
     case "stranger": {
       const client = world.clients[a % world.clients.length]!; // there is one at least
@@ -190,9 +192,10 @@ async function trouble(world: World, { kind, a, b }: Step): Promise<void> {
       return;
     }
     case "reap": {
-      const other = world.nodes[a % world.nodes.length]!; // as above
+      const dead = a < 3 ? world.dead.at(-1) : undefined;
+      const other = dead ?? world.nodes[a % world.nodes.length]!; // as above
       const client = world.clients[0]!; // as above
-      if (isAwake(node)) node.reap(client.tag, other.id).catch(() => {});
+      if (isAwake(node)) node.reap(client.tag, other.id, other.silentSinceMs).catch(() => {});
       return await world.turn();
     }
     case "empty":

@@ -34,6 +34,7 @@ export function createWorld(store: ModelStore, options: { readonly nodes: number
   const failed = (error: unknown) => void errors.push(error);
   const people = createClients({ store, judge, names, note, failed });
   const { clients, asks } = people;
+  const dead: ModelNode[] = [];
   let boots = 0;
   let copiedAtMs = -1;
   const publish = (event: ConnectEvent) => void events.push(event);
@@ -41,7 +42,7 @@ export function createWorld(store: ModelStore, options: { readonly nodes: number
   const nodes: ModelNode[] = Array.from({ length: options.nodes }, boot);
 
   return {
-    ...{ trail, met, judge, events, strays, nodes, store, note, ...people },
+    ...{ trail, met, judge, events, strays, nodes, dead, store, note, ...people },
     ...{ notice, runNext, hearNext, giveUp, breakLink, runStray, told, advance, crash },
     ...{ restart, lose, copy, promote, calm, seats, drain, turn },
   };
@@ -213,6 +214,8 @@ export function createWorld(store: ModelStore, options: { readonly nodes: number
     if (!node.isUp) return;
     note(`${node.id} dies`);
     node.isUp = false;
+    node.silentSinceMs = store.now();
+    dead.push(node);
     const left = node.link.cut(false);
     if (left.length > 0) strays.push(left);
     for (const peer of node.peers.values()) peer.isCut = true;
@@ -273,6 +276,7 @@ export function createWorld(store: ModelStore, options: { readonly nodes: number
       for (const node of nodes) {
         if (!node.isUp) continue;
         node.isPaused = false;
+        node.silentSinceMs = 0;
         notice(node);
         await turn();
         isAny = (await drain(node)) || isAny;
