@@ -133,10 +133,13 @@ function tell(
   const ours = own.reduce((sum, one) => sum + one.resumes, 0);
   const note = `${crowd.length + own.length} clients, ${resumes + ours} resumes`;
   measure({ promise, what: `${when}: new tokens needed`, exactly: 0, measured: surplus, note });
-  const refusals = total((story) =>
-    Object.values(story.refusals).reduce((sum, one) => sum + one, 0),
-  );
-  measure({ promise, what: `${when}: sessions refused`, exactly: 0, measured: refusals });
+  // A connection that opens while its node dies ends without an answer; the next one gets it.
+  const answers = (story: Story) =>
+    Object.entries(story.refusals).filter(([status]) => status !== "none");
+  const refused = total((story) => answers(story).reduce((sum, [, count]) => sum + count, 0));
+  const statuses = JSON.stringify(crowd.flatMap(({ story }) => answers(story)));
+  const what = `${when}: sessions refused`;
+  measure({ promise, what, exactly: 0, measured: refused, ...(refused > 0 && { note: statuses }) });
   const others = (closes: Readonly<Record<string, number>>) =>
     Object.entries(closes).filter(([code]) => code !== serverShutdown && code !== "none");
   const told = total(({ closes }) => others(closes).reduce((sum, [, count]) => sum + count, 0));
