@@ -14,6 +14,7 @@ import {
 } from "@holdfast/protocol";
 import { forward } from "./handlers/forward.ts";
 import { logIn } from "./handlers/login.ts";
+import { takeInflated } from "./inflate-rate.ts";
 import {
   agree,
   close,
@@ -183,6 +184,7 @@ function arrived(peer: Peer, packet: Packet): void {
   peer.isHeard = true;
   // The client's first packet after its answer shows that it has its new session id. [D20]
   if (phase.at === "open") phase.held.proven = true;
+  if (packet.gzip && !mayInflate(peer, packet.body.length)) return;
   const isControl = packet.command <= Command.reconnect;
   node.metrics.received(
     peer.connection.transport,
@@ -190,6 +192,15 @@ function arrived(peer: Peer, packet: Packet): void {
     packet.body.length,
   );
   handle(peer, packet);
+}
+
+/** A client that has more inflated than it may is as one whose packet is too large. [D09] */
+function mayInflate(peer: Peer, bytes: number): boolean {
+  const { node } = peer;
+  if (takeInflated(peer, bytes, node.config, node.clock.monotonic())) return true;
+  node.metrics.rateLimited("inflate");
+  close(peer, "tooLarge");
+  return false;
 }
 
 function handle(peer: Peer, packet: Packet): void {
@@ -324,6 +335,7 @@ function handleWaiting(peer: Peer, item: Packet | Uint8Array): void {
   if (phase.at === "closed") return;
   const limits = phase.at === "open" ? node.limits.open : node.limits.login;
   const packet = item instanceof Uint8Array ? decodeMessage(item, version, limits) : item;
+  if (packet !== item && packet.gzip && !mayInflate(peer, packet.body.length)) return;
   if (phase.at === "login" && packet.type === "request") tooEarly(peer, packet, false);
   else handle(peer, packet);
 }

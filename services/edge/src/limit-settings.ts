@@ -161,6 +161,19 @@ export const limitSettings = {
     max: 256 * mebibyte,
     meaning: "A body after decompression, once logged in",
   }),
+  EDGE_INFLATE_RATE: bytes({
+    default: 32 * mebibyte,
+    min: 0,
+    max: 1024 * mebibyte,
+    meaning:
+      "A second, of what the packets of one connection inflate to; more: Close 3. 0: no limit",
+  }),
+  EDGE_INFLATE_BURST: bytes({
+    default: 64 * mebibyte,
+    min: kibibyte,
+    max: 1024 * mebibyte,
+    meaning: "What they may inflate to at once after a rest",
+  }),
   EDGE_IN_FLIGHT_MAX: integer({
     default: 256,
     min: 1,

@@ -23,7 +23,7 @@ import type { ConnectionState } from "./hub.ts";
 import type { EdgeNode } from "./node.ts";
 import type { PushLane } from "./push/delivery.ts";
 import type { Topic } from "./push/topics.ts";
-import type { AccountBucket } from "./request-rates.ts";
+import type { AccountBucket, Bucket } from "./request-rates.ts";
 import type { Connection, Farewell } from "./transport/transport.ts";
 
 /** A seat and the session in it. `proven` turns true once the client has shown its new id. */
@@ -104,6 +104,8 @@ export class Peer {
   /** Of requests it may send; full at first. */
   tokens = Number.POSITIVE_INFINITY;
   filledMs = 0;
+  /** Of bytes that its packets may inflate to; set by its first compressed one. */
+  inflated: Bucket | null = null;
   /** Set by its first request. */
   account: AccountBucket | null = null;
   topics: Set<Topic> | null = null;

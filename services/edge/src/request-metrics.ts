@@ -14,12 +14,16 @@ export type RequestOutcome =
   | "rate_limited"
   | "cancelled";
 
-/** connection: unanswered requests. admission: memory of the node. ip and account: logins. */
+/**
+ * connection: unanswered requests. admission: memory of the node. inflate: what packets of one
+ * connection inflate to. ip and account: logins.
+ */
 export type LimitScope =
   | "connection"
   | "connection_rate"
   | "account_rate"
   | "admission"
+  | "inflate"
   | "ip"
   | "account";
 
