@@ -7,26 +7,14 @@
  */
 
 import { openWire, type Wire } from "@holdfast/client/wire";
-import { connectNats } from "@holdfast/cluster/nats";
 import { Command, encodeAuthRequest, Status } from "@holdfast/protocol";
 import { connectRedis, createRedisRegistry } from "@holdfast/session/redis";
+import { quantile } from "../prove/figures.ts";
+import { openYardstick } from "../prove/yardstick.ts";
 import { startProcesses } from "../src/processes.ts";
 
 const rounds = Number(process.env["TAKEOVER_ROUNDS"] ?? 1000);
 const warmUp = 50;
-
-const source = [
-  'local t = redis.call("HGETALL", KEYS[1])',
-  'redis.call("HSET", KEYS[1], "a", ARGV[1], "b", ARGV[2])',
-  'redis.call("PEXPIRE", KEYS[1], 60000)',
-  'redis.call("ZADD", KEYS[2], 1, ARGV[1])',
-  'return redis.call("ZCARD", KEYS[2])',
-].join("\n");
-const bareScript = {
-  name: "bare",
-  source,
-  sha: new Bun.CryptoHasher("sha1").update(source).digest("hex"),
-};
 
 const cluster = await startProcesses({
   edges: 2,
@@ -35,9 +23,7 @@ const cluster = await startProcesses({
 });
 const redis = await connectRedis({ url: cluster.redis.url });
 const registry = createRedisRegistry({ redis });
-const natsOptions = { urls: cluster.nats.url, name: "bench", startTimeoutMs: 5000 };
-const sender = await connectNats({ ...natsOptions, onFault: () => {} });
-const receiver = await connectNats({ ...natsOptions, onFault: () => {} });
+const yardstick = await openYardstick({ redis: cluster.redis.url, nats: cluster.nats.url });
 
 const figures = {
   script: [] as number[],
@@ -48,32 +34,19 @@ const figures = {
 };
 
 try {
-  let arrived: () => void = () => {};
-  receiver.client.subscribe("bench.hop", { callback: () => arrived() });
-  await receiver.ping(1000);
-
   for (let round = -warmUp; round < rounds; round++) {
-    const script = await timed(() =>
-      redis.run(bareScript, [`{bench}:a${round % 100}`, "{bench}:z"], [String(round), "x"]),
-    );
-    const hop = await timed(
-      () =>
-        new Promise<void>((resolve) => {
-          arrived = resolve;
-          sender.publish("bench.hop", new Uint8Array(120));
-        }),
-    );
+    const { scriptMs, hopMs } = await yardstick.measure();
     const takeover = await displace(round);
     if (round < 0) continue;
-    figures.script.push(script);
-    figures.hop.push(hop);
+    figures.script.push(scriptMs);
+    figures.hop.push(hopMs);
     figures.login.push(takeover.loginMs);
     figures.afterAnswer.push(takeover.afterAnswerMs);
     figures.afterRequest.push(takeover.loginMs + takeover.afterAnswerMs);
   }
   print();
 } finally {
-  await Promise.all([sender.close(), receiver.close(), redis.close()]);
+  await Promise.all([yardstick.close(), redis.close()]);
   await cluster.stop();
 }
 
@@ -112,17 +85,6 @@ async function logIn(url: string, account: string): Promise<Wire> {
 async function issue(account: string): Promise<string> {
   const identity = { account, seatsMax: 1, policy: "displace", metadata: {} } as const;
   return (await registry.issue(identity, 60_000)).token;
-}
-
-async function timed(act: () => Promise<unknown>): Promise<number> {
-  const startedMs = performance.now();
-  await act();
-  return performance.now() - startedMs;
-}
-
-function quantile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((left, right) => left - right);
-  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
 }
 
 function print(): void {

@@ -8,6 +8,9 @@ export function quantile(values: readonly number[], share: number): number {
 
 /** "p50 1.2, p99 8.4 of 5,000". */
 export function spread(values: readonly number[]): string {
-  const told = (share: number) => quantile(values, share).toFixed(1);
+  const told = (share: number) => {
+    const value = quantile(values, share);
+    return value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 2);
+  };
   return `p50 ${told(0.5)}, p99 ${told(0.99)} of ${values.length.toLocaleString("en")}`;
 }
