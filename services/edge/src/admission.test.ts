@@ -81,9 +81,19 @@ describe("createAdmission", () => {
     for (const nowMs of [100, 200, 300, 400, 499]) at(nowMs);
     expect(await told()).toEqual([...Array(6).fill("in"), "waits", "late", "late"]);
     at(500);
-    expect(await told()).toEqual([...Array(6).fill("in"), "late", "late", "late"]);
-    expect(counted.filter(([outcome]) => outcome === "refused").length).toBe(3);
-    expect(counted.filter(([outcome]) => outcome === "queued").length).toBe(4);
+    expect(await told()).toEqual([...Array(7).fill("in"), "late", "late"]);
+    expect(counted.filter(([outcome]) => outcome === "refused").length).toBe(2);
+    expect(counted.filter(([outcome]) => outcome === "queued").length).toBe(5);
+  });
+
+  test("whoever has waited to the deadline is turned away, save for those whose turn has come", async () => {
+    const { admission, at } = start();
+    const told = enterAll(admission, createPeers(7), "reconnect");
+
+    at(499); // nothing ran meanwhile: two places are there, the burst
+    expect(await told()).toEqual([...Array(4).fill("in"), "waits", "waits", "waits"]);
+    at(500);
+    expect(await told()).toEqual([...Array(4).fill("in"), "late", "late", "late"]);
   });
 
   test("the queue is never longer than a reconnect is held", async () => {

@@ -150,13 +150,13 @@ export function createAdmission(options: {
 
   function tick(nowMs: number): void {
     if (waiting.size === 0) return;
+    if (isAway()) refuseAuths(nowMs);
+    release(nowMs); // first: after a moment in which nothing ran, there is room for many
     // All wait equally long at most, so the first is the next to be late.
     for (const [peer, ticket] of waiting) {
       if (nowMs - ticket.sinceMs < loginQueueMs) break;
       decide(peer, ticket, "late", nowMs);
     }
-    if (isAway()) refuseAuths(nowMs);
-    release(nowMs);
   }
 
   /** While the store is away an Auth is told at once; a Reconnect goes on hoping. [§13.2] */

@@ -186,4 +186,30 @@ describe("createSweep", () => {
 
     expect(endingOf(peer)).toBe("handshakeTimeout");
   });
+
+  test("of many that are due at once a sweep pings a thousand, and the next the others", async () => {
+    const made = startSweeping();
+    const connections = Array.from({ length: 1500 }, () => connectOpen(made, "ws").connection);
+    const pinged = () => connections.filter(({ pings }) => pings.length === 1).length;
+
+    await made.clock.advance(30 * second);
+    expect(pinged()).toBe(1000);
+    await made.clock.advance(sweepIntervalMs);
+
+    expect(pinged()).toBe(1500);
+  });
+
+  test("of many that are silent a sweep ends a thousand, and the next the others", async () => {
+    const made = startSweeping();
+    const peers = Array.from({ length: 1500 }, () => {
+      return new Peer(made.node, made.connect("tcp"), null);
+    });
+    const ended = () => peers.filter((peer) => endingOf(peer) === "handshakeTimeout").length;
+
+    await made.clock.advance(5 * second);
+    expect(ended()).toBe(1000);
+    await made.clock.advance(sweepIntervalMs);
+
+    expect(ended()).toBe(1500);
+  });
 });

@@ -8,6 +8,14 @@ import { close, deliver, type Peer } from "./peer.ts";
 
 export const sweepIntervalMs = 250;
 
+/**
+ * Peers that one sweep pings or ends, and the part of all that it may be; the next ones have their
+ * turn with the next sweep. Those who came in one storm are due in one moment, too: ten thousand
+ * at once would keep everybody else waiting for a tenth of a second.
+ */
+const actsLeast = 1000;
+const actsShare = 1 / 20;
+
 /** A sweep this late means that the process stood still: what came meanwhile is not read yet. */
 const stallMs = 2000;
 
@@ -17,9 +25,11 @@ export function createSweep(node: EdgeNode): (nowMs: number) => void {
   return (nowMs) => {
     const lateMs = nowMs - lastMs - sweepIntervalMs;
     lastMs = nowMs;
-    for (const peer of node.hub.peers.values()) {
+    const { peers } = node.hub;
+    let actsLeft = Math.max(actsLeast, Math.ceil(peers.size * actsShare));
+    for (const peer of peers.values()) {
       if (lateMs > stallMs) forgive(peer, lateMs, nowMs);
-      else sweep(peer, nowMs);
+      else if (sweep(peer, nowMs, actsLeft > 0)) actsLeft--;
     }
   };
 }
@@ -30,36 +40,34 @@ function forgive(peer: Peer, lateMs: number, nowMs: number): void {
   peer.deadlineMs += lateMs;
 }
 
-function sweep(peer: Peer, nowMs: number): void {
+/** True: it was ended, or pinged. `mayAct`: otherwise it only notes who was heard. */
+function sweep(peer: Peer, nowMs: number, mayAct: boolean): boolean {
   const { phase, node } = peer;
   switch (phase.at) {
-    case "handshake":
-      if (nowMs >= peer.deadlineMs) close(peer, "handshakeTimeout"); // says nothing [D03]
-      return;
+    case "handshake": // says nothing [D03]
+      return mayAct && nowMs >= peer.deadlineMs && close(peer, "handshakeTimeout");
     case "login":
-      if (nowMs >= peer.deadlineMs) close(peer, peer.deadlineEnding);
-      else pingWhenDue(peer, nowMs);
-      return;
-    case "entering":
-      pingWhenDue(peer, nowMs);
-      return; // bounded by the registry's own deadline
+      if (!mayAct) return false;
+      return nowMs >= peer.deadlineMs ? close(peer, peer.deadlineEnding) : isPinged(peer, nowMs);
+    case "entering": // bounded by the registry's own deadline, and the admission's
+      return mayAct && isPinged(peer, nowMs);
     case "open":
       if (peer.isHeard) peer.lastSeenMs = nowMs;
       peer.isHeard = false;
-      if (nowMs - peer.lastSeenMs >= node.config.heartbeatTimeoutMs)
-        close(peer, "heartbeatTimeout");
-      else pingWhenDue(peer, nowMs);
-      return;
+      if (!mayAct) return false;
+      if (nowMs - peer.lastSeenMs < node.config.heartbeatTimeoutMs) return isPinged(peer, nowMs);
+      return close(peer, "heartbeatTimeout");
     case "closed":
-      return;
+      return false;
     default:
       phase satisfies never;
+      return false;
   }
 }
 
 /** From the handshake on, whatever else flows: some clients count nothing but pings. [D16] [§11] */
-function pingWhenDue(peer: Peer, nowMs: number): void {
-  if (nowMs < peer.nextPingMs) return;
+function isPinged(peer: Peer, nowMs: number): boolean {
+  if (nowMs < peer.nextPingMs) return false;
   const { node, connection } = peer;
   const { heartbeatIntervalMs } = node.config;
   peer.nextPingMs = Math.max(
@@ -73,8 +81,9 @@ function pingWhenDue(peer: Peer, nowMs: number): void {
   if (connection.transport === "ws") {
     peer.pingPayload = body;
     connection.ping(body);
-    return;
+    return true;
   }
   const packet = encodeRequest(peer.version, Command.heartbeat, peer.pingId, 0, body);
   deliver(peer, packet, "control", body.length);
+  return true;
 }
