@@ -92,6 +92,22 @@ export const bugs: readonly Bug[] = [
     replace: "if (limited === undefined) return later(",
     reds: ["limits-flood"],
   },
+  {
+    name: "queue-without-end",
+    what: "whatever a client does not take waits for it",
+    file: "services/edge/src/transport/outbox.ts",
+    find: "if (this.pendingBytes + packet.length > budget.connectionBytesMax) return false;",
+    replace: "",
+    reds: ["hostile-sockets"],
+  },
+  {
+    name: "inflation-without-ceiling",
+    what: "a compressed body becomes as large as it likes before it is measured",
+    file: "packages/protocol/src/gzip.ts",
+    find: "maxOutputLength: Math.max(1, inflatedBytesMax),",
+    replace: "",
+    reds: ["hostile-sockets"],
+  },
 ];
 
 /** Rejects when the text to be replaced is not there exactly once. */
