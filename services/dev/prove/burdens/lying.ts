@@ -8,6 +8,7 @@ import {
   come,
   endOfWire,
   kibibyte,
+  late,
   mebibyte,
   spoiled,
 } from "./burden.ts";
@@ -46,12 +47,38 @@ export const lyingBurdens: readonly Burden[] = [
   ),
 ];
 
+const hundredfold = compressBody(new Uint8Array(4 * mebibyte), 1)!; // zeros always become fewer
+const nobodys = 250; // a command without an upstream: what it inflates to is all it costs
+const many = 300; // 1.2 GiB, of 1.2 MB
+
+/** Each packet is within the limits; all of them together are not. */
+export const inflatingBurdens: readonly Burden[] = [
+  {
+    what: "packets of 4 KiB that become 4 MiB, one after the other",
+    attackers: { short: 5, long: 50 },
+    told: spoiled,
+    boundMs: () => 2 * atOnceMs,
+    bytesMax: () => 8 * mebibyte,
+    run: (site, count) =>
+      all(count, async (index) => {
+        const wire = await come(site, index % 2 === 0 ? site.tcp : site.ws, "known", index);
+        const startedMs = performance.now();
+        const options = { isCompressed: true };
+        for (let id = 1; id <= many; id++) {
+          wire.sendBytes(encodeRequest(1, nobodys, id, 0, hundredfold, options));
+        }
+        return endOfWire(wire, startedMs, 2 * atOnceMs);
+      }),
+  },
+];
+
 export const endlessBurdens: readonly Burden[] = [
   {
     what: "fragments of a message without end",
     attackers: { short: 20, long: 200 },
     boundMs: () => 2 * atOnceMs,
-    told: ["ws 1009", "nothing"], // the library's word; a reset may overtake it
+    // The library's word; a reset may overtake it, and so may the deadline of a slow machine.
+    told: ["ws 1009", "nothing", ...late],
     bytesMax: () => 4 * mebibyte,
     run: (site, count) =>
       all(count, async (index) => {
