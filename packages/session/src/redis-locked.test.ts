@@ -21,7 +21,7 @@ import {
   type RedisConnection,
   type RedisSettings,
 } from "./redis.ts";
-import { createRedisWorld, toScript } from "./redis-world.ts";
+import { createRedisWorld, untilReplicated } from "./redis-world.ts";
 import type { SessionRegistry } from "./session.ts";
 
 /** As docs/operations.md has it, with the prefix of the tests. */
@@ -184,23 +184,6 @@ for (const topology of topologies) {
       expect(resumed.filter(isClaim)).toHaveLength(accounts.length);
     }, 60_000);
   });
-}
-
-/** Its replica has all that the primary has written. */
-async function untilReplicated(settings: RedisSettings): Promise<void> {
-  const primary = await connectRedis(settings);
-  const info = toScript("return redis.call('INFO', 'replication')");
-  try {
-    for (let tries = 0; tries < 100; tries++) {
-      const text = String(await primary.run(info, [], []));
-      const offset = /^master_repl_offset:(\d+)/m.exec(text)?.[1];
-      if (text.includes(`state=online,offset=${offset},`)) return;
-      await Bun.sleep(20);
-    }
-    throw new Error("Cannot see the replica in step with its primary");
-  } finally {
-    await primary.close();
-  }
 }
 
 async function untilAnswered(registry: SessionRegistry, sessionId: string) {

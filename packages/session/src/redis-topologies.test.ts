@@ -13,7 +13,7 @@ import {
 import { registryContract } from "./contract.ts";
 import { identity, isClaim, letIn, present } from "./contract-world.ts";
 import { connectRedis, createRedisRegistry, type RedisConnection } from "./redis.ts";
-import { createRedisWorld } from "./redis-world.ts";
+import { createRedisWorld, untilReplicated } from "./redis-world.ts";
 import { RegistryUnavailable, type SessionRegistry } from "./session.ts";
 
 const FAILOVER_MS_MAX = 15_000;
@@ -52,7 +52,7 @@ for (const [name, start] of Object.entries(topologies)) {
         const unused = (await registry.issue(identity(account), 60_000)).token;
         const presented = present(token);
         const { claim } = letIn(await registry.login(token, presented), presented);
-        await Bun.sleep(100); // replication has no event to wait for; a loss would be another test
+        await untilReplicated({ url: victim.url }); // a loss would be another test
 
         victim.signal(signal);
         await untilItAnswers(registry, account);

@@ -3,7 +3,7 @@
  * the time is another, and each call brings its time along. Keys then expire later than the scripts
  * say, which they must not notice.
  */
-import type { RedisConnection } from "./redis.ts";
+import { connectRedis, type RedisConnection, type RedisSettings } from "./redis.ts";
 import { createRedisLedger } from "./redis-ledger.ts";
 import { createRegistryOver, type OnFault, type ScriptRunner } from "./redis-registry.ts";
 import { loadScripts, type Script } from "./scripts.ts";
@@ -56,6 +56,23 @@ export function createRedisWorld(
 export function toScript(source: string): Script {
   const sha = new Bun.CryptoHasher("sha1").update(source).digest("hex");
   return { name: "test", source, sha };
+}
+
+/** The replica of this primary has all that has been written. */
+export async function untilReplicated(settings: RedisSettings): Promise<void> {
+  const primary = await connectRedis(settings);
+  const info = toScript("return redis.call('INFO', 'replication')");
+  try {
+    for (let tries = 0; tries < 250; tries++) {
+      const text = String(await primary.run(info, [], []));
+      const offset = /^master_repl_offset:(\d+)/m.exec(text)?.[1];
+      if (text.includes(`state=online,offset=${offset},`)) return;
+      await Bun.sleep(20);
+    }
+    throw new Error("Cannot see the replica in step with its primary");
+  } finally {
+    await primary.close();
+  }
 }
 
 function throwFault(stage: string, error: unknown): void {
