@@ -11,7 +11,7 @@ import {
 } from "@holdfast/protocol";
 import { exchange, freePort } from "@holdfast/servers";
 import { connectRedis, createRedisRegistry } from "@holdfast/session/redis";
-import type { Ground } from "../prove/ground.ts";
+import { type Ground, metric, until } from "../prove/ground.ts";
 import { type ProcessCluster, startProcesses } from "../src/processes.ts";
 
 export interface TestCluster extends ProcessCluster, Ground {
@@ -87,6 +87,24 @@ export async function resume(url: string, sessionId: string): Promise<Attempt> {
 function answered(wire: Wire, response: Response): Attempt {
   const login = response.status === Status.success ? decodeAuthResponse(response.body) : null;
   return { wire, response, login };
+}
+
+/**
+ * Until every edge has checked all its seats so many times more; the first of them may have been
+ * under way. What nobody was told by then, no renewal has to tell.
+ */
+export async function renewed(cluster: Ground, passes = 3): Promise<void> {
+  const name = "holdfast_reconcile_last_success_timestamp_seconds";
+  for (let pass = 0; pass < passes; pass++) {
+    const sinceSeconds = Date.now() / 1000;
+    await Promise.all(
+      cluster.admins.map((admin) =>
+        until("a renewal of all seats", async () => {
+          return (await metric({ ...cluster, admins: [admin] }, name)) > sinceSeconds;
+        }),
+      ),
+    );
+  }
 }
 
 /** The seed of a random test, printed so that `CHAOS_SEED` can replay it. */

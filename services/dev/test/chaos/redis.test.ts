@@ -8,10 +8,10 @@ import type { Wire } from "@holdfast/client/wire";
 import { openWire } from "@holdfast/client/wire";
 import { Command, encodeAuthRequest, Status } from "@holdfast/protocol";
 import { aftermathOf, leaveAll } from "../../prove/aftermath.ts";
-import { metric, until } from "../../prove/ground.ts";
+import { metric, onlineOf, until } from "../../prove/ground.ts";
 import { type Load, startLoad } from "../../prove/load.ts";
 import { createRecorder, type Recorder } from "../../prove/recorder.ts";
-import { present, seedOf, startTestCluster, type TestCluster } from "../support.ts";
+import { present, renewed, seedOf, startTestCluster, type TestCluster } from "../support.ts";
 
 const leaseMs = 2000;
 const firstLeaseMs = 1000;
@@ -40,10 +40,13 @@ function play(what: string, prefix: string): { load: Load; recorder: Recorder } 
  * Until every edge says that Redis answers, its seats have been checked once more, and the seats of
  * calls whose connection broke in the middle are gone: those have nothing but their first lease.
  */
-async function recovered(): Promise<void> {
+async function recovered({ load, recorder }: ReturnType<typeof play>): Promise<void> {
   const up = () => metric(cluster, "holdfast_dependency_up", "redis");
   await until("Redis to be back on all edges", async () => (await up()) === 3);
-  await Bun.sleep(firstLeaseMs + 2 * renewIntervalMs);
+  await renewed(cluster);
+  await until("the registry to tell of those who are there", async () => {
+    return (await onlineOf(cluster, recorder.views)) === load.open.length;
+  });
 }
 
 /** Where Redis forgets, an older connection is found by renewal only. */
@@ -90,22 +93,24 @@ describe("Redis that stands still in the middle of logins", () => {
       const answers = await Promise.all(asking.map((wire) => retried(wire, token)));
       second.push(answers);
     }
-    await Bun.sleep(firstLeaseMs + 200);
+    const seats = () => Promise.all(tokens.map((_, index) => online(`idempotent-${index}`)));
+    const accepted = second.map((statuses) => statuses.filter((status) => status === 0).length);
+    await until("the seats of nobody to lapse", async () => {
+      return String(await seats()) === String(accepted);
+    });
 
     expect(new Set(refused)).toEqual(new Set([Status.internalError]));
     // Whoever was first while Redis slept owns the token, and only by asking again on the same
     // connection is it heard; where that one has gone, the token is spent.
-    const accepted = second.map((statuses) => statuses.filter((status) => status === 0).length);
     expect(accepted.slice(0, rounds / 2)).toEqual(Array.from({ length: rounds / 2 }, () => 1));
     expect(Math.max(...accepted)).toBe(1);
-    const seats = await Promise.all(tokens.map((_, index) => online(`idempotent-${index}`)));
-    expect(seats).toEqual(accepted);
     for (const { wires } of pairs) for (const wire of wires) wire.reset();
     await leaveAll(cluster, null);
   }, 60_000);
 
   test("every promise is kept under load while Redis stands still for 3 s", async () => {
-    const { load, recorder } = play("Redis stands still", "still");
+    const played = play("Redis stands still", "still");
+    const { load, recorder } = played;
     await Bun.sleep(1000);
 
     cluster.redis.signal("SIGSTOP");
@@ -113,7 +118,7 @@ describe("Redis that stands still in the middle of logins", () => {
     cluster.redis.signal("SIGCONT");
     await Bun.sleep(1000);
     await load.settle();
-    await recovered();
+    await recovered(played);
 
     const after = await aftermathOf({ cluster, load, recorder, overlapMs: 3000 + overlapMs });
     expect(after).toEqual({ broken: [], told: [] });
@@ -135,7 +140,8 @@ async function retried(wire: Wire, token: string): Promise<number> {
 
 describe("Redis that restarts empty", () => {
   test("nobody who is open notices, and every seat is back within a renewal", async () => {
-    const { load, recorder } = play("Redis restarts empty", "empty");
+    const played = play("Redis restarts empty", "empty");
+    const { load, recorder } = played;
     await Bun.sleep(1000);
 
     cluster.redis.signal("SIGKILL");
@@ -143,7 +149,7 @@ describe("Redis that restarts empty", () => {
     await cluster.redis.restart();
     await Bun.sleep(1000);
     await load.settle();
-    await recovered();
+    await recovered(played);
 
     const after = await aftermathOf({ cluster, load, recorder, overlapMs });
     expect(after).toEqual({ broken: [], told: [] });
@@ -161,7 +167,8 @@ describe("Redis that may not write", () => {
     async (way) => {
       const open = await present(cluster.urls[0]!, await cluster.issue("witness")); // there are six
       const spare = await cluster.issue("spare");
-      const { load, recorder } = play(`Redis ${way.what}`, way.on.slice(0, 4).toLowerCase());
+      const played = play(`Redis ${way.what}`, way.on.slice(0, 4).toLowerCase());
+      const { load, recorder } = played;
       await Bun.sleep(600);
 
       expect(await cluster.askRedis(way.on)).toBe("+OK\r\n");
@@ -172,7 +179,7 @@ describe("Redis that may not write", () => {
       expect(await cluster.askRedis(way.off)).toBe("+OK\r\n");
       await Bun.sleep(1000);
       await load.settle();
-      await recovered();
+      await recovered(played);
 
       // A WebSocket is told so at the upgrade once its node knows; before, by its login's answer.
       expect(refused.response?.status ?? refused.status).toBeOneOf([Status.internalError, 503]);

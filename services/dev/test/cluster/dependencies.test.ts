@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { decodeErrorBody, Status } from "@holdfast/protocol";
 import { metric, until } from "../../prove/ground.ts";
-import { present, resume, startTestCluster, type TestCluster } from "../support.ts";
+import { present, renewed, resume, startTestCluster, type TestCluster } from "../support.ts";
 
 let cluster: TestCluster;
 beforeAll(async () => {
@@ -61,7 +61,7 @@ describe("Redis away", () => {
         wire.reset();
         return login !== null;
       });
-      await Bun.sleep(2500); // two renewals: nobody may be told that it lost its seat
+      await renewed(cluster); // nobody may be told that it lost its seat
       const again = before.map(({ wire }) => wire.request(1, nothing));
       expect((await Promise.all(again)).map(({ status }) => status)).toEqual([0, 0]);
       for (const { wire } of before) wire.reset();
