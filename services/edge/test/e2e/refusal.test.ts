@@ -25,17 +25,17 @@ const graceMs = 400;
 const sweepMs = 250; // deadlines are looked at this often
 const settings = { EDGE_REFUSAL_GRACE_MS: graceMs, EDGE_RECONNECT_HOLD_MS: 100 };
 
-/** The Close comes after the grace, counted from now, and soon after it. */
+const busyMs = 3000; // a machine that does much else may be so late
+
+/** The Close comes after the grace, counted from when the refused login was sent, and soon. */
 async function expectCloseAfterGrace(
   wire: Wire,
   transport: TransportName,
-  code: number,
-  reason: string,
+  expected: { readonly code: number; readonly reason: string; readonly askedMs: number },
 ): Promise<void> {
-  const startMs = performance.now();
-  await expectClose(wire, transport, code, reason);
-  // The answer took a moment to come here, so the wait may seem that much shorter.
-  expect(performance.now() - startMs).toBeWithin(graceMs - 25, graceMs + sweepMs + 250);
+  await expectClose(wire, transport, expected.code, expected.reason);
+  const tookMs = performance.now() - expected.askedMs;
+  expect(tookMs).toBeWithin(graceMs - 5, graceMs + sweepMs + busyMs);
 }
 
 async function seatTaken(edge: TestEdge, transport: TransportName, account: string): Promise<void> {
@@ -48,18 +48,20 @@ for (const transport of transports) {
       await using edge = await startEdge({ settings });
       const wire = await edge.open(transport);
 
+      const askedMs = performance.now();
       expectError(await auth(wire, "no.token"), "tokenInvalid");
 
-      await expectCloseAfterGrace(wire, transport, 4, "auth refused");
+      await expectCloseAfterGrace(wire, transport, { code: 4, reason: "auth refused", askedMs });
     });
 
     test.concurrent("refused Reconnect is followed by Close 5 after the grace", async () => {
       await using edge = await startEdge({ settings });
       const wire = await edge.open(transport);
 
+      const askedMs = performance.now();
       expectError(await reconnect(wire, "no.such.session"), "sessionExpired");
 
-      await expectCloseAfterGrace(wire, transport, 5, "session expired");
+      await expectCloseAfterGrace(wire, transport, { code: 5, reason: "session expired", askedMs });
     });
 
     test.concurrent("Auth within the grace is let in, and no Close follows", async () => {
@@ -90,9 +92,10 @@ for (const transport of transports) {
       const early = wire.waitClosed(0.5 * graceMs).catch(() => "open");
 
       expect(await early).toBe("open");
+      const askedMs = performance.now();
       expectError(await auth(wire, "no.token"), "tokenInvalid");
 
-      await expectCloseAfterGrace(wire, transport, 4, "auth refused");
+      await expectCloseAfterGrace(wire, transport, { code: 4, reason: "auth refused", askedMs });
       expect(performance.now() - startMs).toBeGreaterThan(1.4 * graceMs);
     });
 
@@ -100,12 +103,13 @@ for (const transport of transports) {
       await using edge = await startEdge({ settings });
       const wire = await edge.open(transport);
       const token = await edge.issueToken("fourth");
+      const askedMs = performance.now();
       for (const bad of ["a", "b", "c"]) expectError(await auth(wire, bad), "tokenInvalid");
 
       expectError(await auth(wire, token), "tokenInvalid");
       expectError(await reconnect(wire, "a.b.c"), "sessionExpired");
 
-      await expectCloseAfterGrace(wire, transport, 4, "auth refused");
+      await expectCloseAfterGrace(wire, transport, { code: 4, reason: "auth refused", askedMs });
       accepted(await auth(await edge.open(transport), token));
     });
 
@@ -167,7 +171,7 @@ for (const transport of transports) {
 
       await expectClose(wire, transport, 4, "auth timeout");
 
-      expect(performance.now() - startMs).toBeWithin(295, 300 + sweepMs + 250);
+      expect(performance.now() - startMs).toBeWithin(295, 300 + sweepMs + busyMs);
     });
 
     test.concurrent("heartbeats do not put the auth timeout off", async () => {
