@@ -71,7 +71,10 @@ for (const transport of transports) {
       }
 
       clearInterval(talk);
-      expect(performance.now() - startMs).toBeWithin(4 * intervalMs, 5 * intervalMs + 2 * sweepMs + busyMs);
+      expect(performance.now() - startMs).toBeWithin(
+        4 * intervalMs,
+        5 * intervalMs + 2 * sweepMs + busyMs,
+      );
     });
 
     test.concurrent("their answers are measured", async () => {

@@ -195,9 +195,11 @@ for (const transport of transports) {
       });
       const wire = await edge.open(transport);
 
+      const askedMs = performance.now();
       expectError(await auth(wire, anyToken), "serviceUnavailable");
 
-      await expectCloseAfterGrace(wire, transport, 1, "service unavailable");
+      const reason = "service unavailable";
+      await expectCloseAfterGrace(wire, transport, { code: 1, reason, askedMs });
     });
 
     test.concurrent("failures do not count as attempts, and 8 of them end it", async () => {
@@ -210,6 +212,7 @@ for (const transport of transports) {
         },
       });
       const wire = await edge.open(transport);
+      const askedMs = performance.now();
       for (let count = 1; count <= 8; count++) {
         expectError(await auth(wire, anyToken), "serviceUnavailable");
       }
@@ -218,7 +221,8 @@ for (const transport of transports) {
       expectError(await auth(wire, await edge.issueToken("ninth")), "serviceUnavailable");
 
       expect(store!.switchable.calls).toBe(calls); // the ninth is not looked at
-      await expectCloseAfterGrace(wire, transport, 1, "service unavailable");
+      const reason = "service unavailable";
+      await expectCloseAfterGrace(wire, transport, { code: 1, reason, askedMs });
     });
 
     test.concurrent("seven failures leave room for a login once the store is back", async () => {
