@@ -35,7 +35,7 @@ export const limitSettings = {
     meaning: "Logins let in at once after a rest; the most that one turn of the loop works on",
   }),
   EDGE_LOGIN_QUEUE_MS: duration({
-    default: 4000,
+    default: 3000,
     min: 0,
     max: minute,
     meaning:

@@ -13,7 +13,7 @@ import { type Sdk, startSdk } from "../sdk.ts";
 const promise = 6;
 const inFlightMax = 64;
 const pauseMs = 2_000; // of the slower kind of client, before it comes back
-const rates = { short: 150, long: 500 }; // logins a second of each survivor
+const rates = { short: 150, long: 800 }; // logins a second of each survivor
 
 export const scenario: Scenario = {
   name: "stampede",
