@@ -23,8 +23,8 @@ export const bugs: readonly Bug[] = [
     name: "token-of-any-epoch",
     what: "a token is good for whichever Redis finds it unused",
     file: "packages/session/src/login.lua",
-    find: "if token.epoch ~= epoch() or integer(token.rev)",
-    replace: "if integer(token.rev)",
+    find: "if token.epoch ~= epoch() then return { 'epoch' } end",
+    replace: "",
     reds: ["tokens-failover", "tokens-restart"],
   },
   {
@@ -87,9 +87,9 @@ export const bugs: readonly Bug[] = [
   {
     name: "address-unlimited",
     what: "an address has as many connections as it likes",
-    file: "services/edge/src/gate.ts",
-    find: "if (limited !== null) return later(",
-    replace: "if (limited === undefined) return later(",
+    file: "services/edge/src/address-limits.ts",
+    find: "if (openMax > 0 && (open.get(key) ?? 0) >= openMax)",
+    replace: "if (openMax < 0)",
     reds: ["limits-flood"],
   },
   {
