@@ -295,6 +295,18 @@ export function policyContract(open: Open): void {
     expect(await world.tryLogin("anna")).toBe("flapping");
   });
 
+  test("a login that displaces several counts once", async () => {
+    const world = await open({ flapDisplacementsMax: 2 });
+    for (let login = 0; login < 3; login++) await world.login("anna", { seatsMax: 3 });
+
+    const first = await world.login("anna", { seatsMax: 1 });
+    const second = await world.login("anna", { seatsMax: 1 });
+
+    expect(first.claim.displaced.length).toBe(3);
+    expect(second.claim.displaced.length).toBe(1);
+    expect(await world.tryLogin("anna")).toBe("flapping");
+  });
+
   test("zero turns the breaker off", async () => {
     const world = await open({ flapDisplacementsMax: 0 });
 

@@ -4,20 +4,12 @@
  * signal: both topologies are ready only when a replica could take over.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import {
-  type RedisTopology,
-  type Server,
-  startRedisCluster,
-  startRedisSentinel,
-} from "@holdfast/servers";
+import { type RedisTopology, startRedisCluster, startRedisSentinel } from "@holdfast/servers";
+import { inStep, pairOf, untilItAnswers } from "../test/failover.ts";
 import { registryContract } from "./contract.ts";
 import { identity, isClaim, letIn, present } from "./contract-world.ts";
 import { connectRedis, createRedisRegistry, type RedisConnection } from "./redis.ts";
-import { createRedisWorld, untilReplicated } from "./redis-world.ts";
-import { RegistryUnavailable, type SessionRegistry } from "./session.ts";
-
-const FAILOVER_MS_MAX = 15_000;
-const ANSWER_MS_MAX = 1_000;
+import { createRedisWorld } from "./redis-world.ts";
 
 const topologies = { Cluster: startRedisCluster, Sentinel: startRedisSentinel };
 
@@ -47,63 +39,24 @@ for (const [name, start] of Object.entries(topologies)) {
         const redis = await connectRedis({ url: servers.url });
         const registry = createRedisRegistry({ redis });
         const account = "anna";
-        const victim = await primaryOf(servers, registry, account);
         const { token } = await registry.issue(identity(account), 60_000);
         const unused = (await registry.issue(identity(account), 60_000)).token;
         const presented = present(token);
         const { claim } = letIn(await registry.login(token, presented), presented);
-        await untilReplicated({ url: victim.url }); // a loss would be another test
+        const pair = await pairOf(servers, account);
+        await inStep(pair); // what is lost otherwise is another test's
 
-        victim.signal(signal);
+        pair.primary.signal(signal);
         await untilItAnswers(registry, account);
 
         expect(await registry.login(unused, present(unused))).toBe("epoch");
         expect(isClaim(await registry.resume(claim.sessionId, present(claim.sessionId)))).toBe(
           true,
         );
-        victim.signal("SIGCONT");
+        pair.primary.signal("SIGCONT");
         await redis.close();
       },
       60_000,
     );
   });
-}
-
-/** The node whose keys grow when the account gets a token. */
-async function primaryOf(
-  servers: RedisTopology,
-  registry: SessionRegistry,
-  account: string,
-): Promise<Server> {
-  const candidates =
-    servers.sentinels.length > 0 ? servers.nodes.slice(0, 1) : servers.nodes.slice(0, 3);
-  await registry.issue(identity(account), 60_000);
-  for (const server of candidates) {
-    const lone = await connectRedis({ url: server.url });
-    const size = await lone.run(
-      { name: "size", source: "return redis.call('DBSIZE')", sha: "0".repeat(40) },
-      [],
-      [],
-    );
-    await lone.close();
-    if (size !== 0) return server;
-  }
-  throw new Error("Cannot find the primary of the account");
-}
-
-/** Asks again and again; meanwhile every answer must come in time, and be the right kind of no. */
-async function untilItAnswers(registry: SessionRegistry, account: string): Promise<void> {
-  const startedMs = performance.now();
-  for (;;) {
-    const askedMs = performance.now();
-    try {
-      await registry.issue(identity(account), 60_000);
-      return;
-    } catch (error) {
-      expect(error).toBeInstanceOf(RegistryUnavailable);
-      expect(performance.now() - askedMs).toBeLessThan(ANSWER_MS_MAX);
-      if (performance.now() - startedMs > FAILOVER_MS_MAX) throw error;
-      await Bun.sleep(50);
-    }
-  }
 }
