@@ -4,7 +4,7 @@
  */
 import type { Wire } from "@holdfast/client/wire";
 import { CloseCode, endings } from "@holdfast/protocol";
-import { enter } from "../test/attack.ts";
+import { enterPatiently } from "../test/attack.ts";
 import type { Draws } from "../test/fuzz/draws.ts";
 import type { Mutator } from "../test/fuzz/mutator.ts";
 import { openBare } from "../test/websocket/bare-socket.ts";
@@ -41,7 +41,7 @@ const brokenFrameCodes: readonly (number | null)[] = [...frameCodes, 0, 1002, 10
 
 /** Mutants on TCP, cut anywhere, or each in a message of a WebSocket. */
 export async function sendMutants(
-  target: { readonly url: string; readonly token: string | null },
+  target: { readonly url: string; readonly token: (() => Promise<string>) | null },
   mutator: Mutator,
   draws: Draws,
 ): Promise<Offence> {
@@ -52,7 +52,7 @@ export async function sendMutants(
     mutator.mutant(version),
   );
   const cutBytes = draws.isOne(8) ? 1 + draws.below(7) : 1 + draws.below(4096);
-  const wire = await enter(target.url, target.token, version);
+  const wire = await enterPatiently(target.url, target.token, version);
   for (const mutant of mutants) {
     if (isTcp) await sendCut(wire, mutant, cutBytes);
     else wire.sendBytes(mutant);

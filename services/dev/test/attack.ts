@@ -29,6 +29,26 @@ export async function enter(url: string, token: string | null, version: 1 | 2): 
   return wire;
 }
 
+/** The same again and again: a node that is busy with the others may say "later". */
+export async function enterPatiently(
+  url: string,
+  token: (() => Promise<string>) | null,
+  version: 1 | 2,
+): Promise<Wire> {
+  const untilMs = performance.now() + patienceMs;
+  for (;;) {
+    const issued = token === null ? null : await token();
+    const wire = await enter(url, issued, version).catch((error: unknown) => {
+      if (performance.now() > untilMs) throw error;
+      return null;
+    });
+    if (wire !== null) return wire;
+    await Bun.sleep(200);
+  }
+}
+
+const patienceMs = 20_000;
+
 /** Runs over all, a few at a time. */
 export async function each<T>(
   items: readonly T[],

@@ -4,7 +4,7 @@
  */
 import type { Wire } from "@holdfast/client/wire";
 import { CloseCode, encodeRequest } from "@holdfast/protocol";
-import { each, enter } from "../../test/attack.ts";
+import { each, enterPatiently } from "../../test/attack.ts";
 import type { Lab } from "../lab.ts";
 
 /** What the node was told, and where it is. */
@@ -79,9 +79,10 @@ export async function endOfWire(wire: Wire, startedMs: number, boundMs: number):
 }
 
 /** A stranger, or somebody with a login, by turns where both are asked for. */
-export async function come(site: Site, url: string, who: Who, index: number): Promise<Wire> {
+export function come(site: Site, url: string, who: Who, index: number): Promise<Wire> {
   const isKnown = who === "known" || (who === "both" && index % 2 === 0);
-  return enter(url, isKnown ? await site.lab.issue(`burden-${index % 1000}`, 1000) : null, 1);
+  const token = () => site.lab.issue(`burden-${index % 1000}`, 1000);
+  return enterPatiently(url, isKnown ? token : null, 1);
 }
 type Who = "stranger" | "known" | "both";
 

@@ -2,7 +2,7 @@
 import type { Wire } from "@holdfast/client/wire";
 import { encodeRequest } from "@holdfast/protocol";
 import { createUpstream } from "@holdfast/upstream";
-import { each, enter } from "../../test/attack.ts";
+import { each, enterPatiently } from "../../test/attack.ts";
 import {
   type Burden,
   type Ended,
@@ -68,7 +68,7 @@ function listeners(
   const clients = Array.from({ length: count }, async (_, index) => {
     const account = `${name}-${index}`;
     const url = urls[index % urls.length]!; // there is one at least
-    return { account, wire: await enter(url, await site.lab.issue(account), 1) };
+    return { account, wire: await enterPatiently(url, () => site.lab.issue(account), 1) };
   });
   return Promise.all(clients);
 }

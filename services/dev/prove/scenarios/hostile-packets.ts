@@ -88,7 +88,7 @@ async function attack(lab: Lab, trial: Trial, stream: string, offenders: number)
     const draws = createDraws(seed + index);
     const mutator = createMutator(seeds, draws);
     const kind = index % 5;
-    const token = kind < 2 ? await lab.issue(`offender-${index % 500}`, 1000) : null;
+    const token = kind < 2 ? () => lab.issue(`offender-${index % 500}`, 1000) : null;
     const url = kind % 2 === 0 ? tcp : ws;
     const run =
       kind === 4 ? sendBrokenFrames(ws, draws) : sendMutants({ url, token }, mutator, draws);

@@ -139,7 +139,7 @@ async function offend(context: Context, seed: number): Promise<void> {
   const mutator = createMutator(await readSeeds(), draws);
   while (context.isRunning) {
     const url = lab.urls[draws.below(lab.urls.length)]!; // in bounds
-    const token = draws.isOne(2) ? await issueFor(lab, "offender", 100) : null;
+    const token = draws.isOne(2) ? () => issueFor(lab, "offender", 100) : null;
     await sendMutants({ url, token }, mutator, draws).catch(() => null);
     count(context, "offenders");
     await pause(context, offenderMs);
