@@ -69,6 +69,8 @@ export interface Lab extends Ground, Visitors {
    * connection by so much; at all other times by a second.
    */
   allowOverlap(ms: number): () => void;
+  /** Somebody who leaves with all others, when the end of the scenario is checked. */
+  leavesToo(leave: () => unknown): void;
   /** How long an overlap may be that began then. */
   overlapMsAt(atMs: number): number;
   stop(): Promise<void>;
@@ -109,6 +111,7 @@ function toLab(parts: Pick<Lab, "servers" | "edges" | "registry" | "stop">): Lab
     return (await registry.issue(identity, dayMs)).token;
   };
   const visitors = createVisitors({ recorder, issue });
+  const leavers: (() => unknown)[] = [];
   return {
     ...parts,
     recorder,
@@ -120,7 +123,11 @@ function toLab(parts: Pick<Lab, "servers" | "edges" | "registry" | "stop">): Lab
     },
     enter: visitors.enter,
     leave: visitors.leave,
-    leaveAll: visitors.leaveAll,
+    leaveAll() {
+      visitors.leaveAll();
+      for (const leave of leavers.splice(0)) leave();
+    },
+    leavesToo: (leave) => void leavers.push(leave),
     get open() {
       return visitors.open;
     },

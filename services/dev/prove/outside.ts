@@ -5,6 +5,7 @@
 import { until } from "./ground.ts";
 import type { Lab } from "./lab.ts";
 import { check, type Verdict } from "./recorder.ts";
+import { askRedis, primariesOf } from "./redis-line.ts";
 
 export interface Outside extends Verdict {
   readonly connections: number;
@@ -29,6 +30,7 @@ export async function checkFromOutside(lab: Lab): Promise<Outside> {
   await settled(async () => sum(await seatsOf(lab, accounts)) === 0);
   const left = sum(await seatsOf(lab, accounts));
   if (left > 0) broken.push(`${left} seats stay although everybody has left`);
+  broken.push(...(await eternalKeys(lab)));
   broken.push(...(await miscounts(lab)));
   return {
     broken: [...verdict.broken, ...broken],
@@ -65,6 +67,17 @@ function differences(
     const [seen, told] = [open.get(account) ?? 0, seats[index] ?? 0];
     return seen === told ? [] : [`${account} has ${seen} connections and ${told} seats`];
   });
+}
+
+/** Tokens, sessions and the records of their account stay until they expire, and nothing longer. */
+async function eternalKeys({ servers }: Lab): Promise<string[]> {
+  const count =
+    `EVAL "local n = 0 for _, k in ipairs(redis.call('KEYS', 'hf:*')) do ` +
+    `if redis.call('PTTL', k) == -1 then n = n + 1 end end return n" 0`;
+  const nodes = await primariesOf(servers.redis);
+  const counts = await Promise.all(nodes.map((node) => askRedis(node, count)));
+  const found = sum(counts.map((text) => Number(text.trim().slice(1))));
+  return found === 0 ? [] : [`${found} keys of Redis never expire`];
 }
 
 /** Each connection of a node that has lived through it all is counted closed once. [I5] */

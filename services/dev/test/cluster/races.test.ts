@@ -4,9 +4,9 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { WireClosed } from "@holdfast/client/wire";
-import { Status } from "@holdfast/protocol";
-import { metric, until } from "../../prove/ground.ts";
-import { present, startTestCluster, type TestCluster } from "../support.ts";
+import { leaveAll } from "../../prove/aftermath.ts";
+import { metric, onlineOf, until } from "../../prove/ground.ts";
+import { present, resume, startTestCluster, type TestCluster } from "../support.ts";
 
 let cluster: TestCluster;
 beforeAll(async () => {
@@ -18,27 +18,6 @@ afterAll(() => cluster.stop());
 function urlOf(index: number): string {
   return cluster.urls[index % cluster.urls.length]!; // the remainder is in bounds
 }
-
-describe("one token", () => {
-  test("token presented by 200 connections at once opens one session, 20 times over", async () => {
-    for (let round = 0; round < 20; round++) {
-      const token = await cluster.issue(`token-${round}`, 1000);
-
-      const attempts = await Promise.all(
-        Array.from({ length: 200 }, (_, index) => present(urlOf(index), token)),
-      );
-      // Clients hang up when they are refused.
-      for (const { wire, login } of attempts) if (login === null) wire.end();
-
-      expect(attempts.filter(({ login }) => login !== null)).toHaveLength(1);
-      const refused = attempts.filter(({ login }) => login === null);
-      expect(new Set(refused.map(({ response }) => response.status))).toEqual(
-        new Set([Status.unauthenticated]),
-      );
-      for (const { wire } of attempts) wire.reset();
-    }
-  }, 120_000);
-});
 
 describe("one login", () => {
   test("1,000 concurrent logins of an account with limit 1 leave one open connection", async () => {
@@ -71,5 +50,36 @@ describe("one login", () => {
       1000,
     );
     expect(online).toBe(1);
+    open[0]?.attempt?.wire.reset();
+    await leaveAll(cluster, null);
   }, 120_000);
+});
+
+describe("one session", () => {
+  test("resumed by 120 connections at once it is open on one of them, 3 times over", async () => {
+    for (let round = 0; round < 3; round++) {
+      const account = `twins-${round}`;
+      const first = await present(cluster.urls[0]!, await cluster.issue(account)); // there are six
+      const sessionId = first.login?.sessionId ?? "";
+
+      const attempts = await Promise.all(
+        Array.from({ length: 120 }, (_, index) =>
+          resume(cluster.urls[index % 6]!, sessionId).catch(() => null),
+        ),
+      );
+      let open = 121;
+      for (const attempt of [first, ...attempts]) {
+        if (attempt?.login == null) open--;
+        else void attempt.wire.closed.then(() => open--);
+      }
+
+      await until("all but one to be told", () => open === 1);
+      await Bun.sleep(100);
+      expect(open).toBe(1);
+      expect(await onlineOf(cluster, [{ account, limit: 1 }])).toBe(1);
+      expect(await metric(cluster, "holdfast_logins_owned")).toBe(1);
+      for (const attempt of attempts) attempt?.wire.reset();
+      await leaveAll(cluster, null);
+    }
+  }, 60_000);
 });
