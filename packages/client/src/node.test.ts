@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
+import { type AddressInfo, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createServer } from "node:tls";
 import { deadlineDefaultMs, within } from "./deadline.ts";
 import { startScriptedServer } from "./scripted-server.ts";
 
@@ -32,10 +34,35 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true }));
 
+/** TLS as a load balancer ends it, and the certificate that vouches for itself. */
+async function startTls(url: string) {
+  const [certFile, keyFile] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+  const made = Bun.spawnSync([
+    ...["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
+    ...["-nodes", "-days", "1", "-subj", "/CN=localhost", "-keyout", keyFile, "-out", certFile],
+    ...["-addext", "subjectAltName=DNS:localhost"],
+  ]);
+  if (made.exitCode !== 0) throw new Error(made.stderr.toString());
+  const { port, pathname } = new URL(url);
+  const [cert, key] = [await Bun.file(certFile).text(), await Bun.file(keyFile).text()];
+  const front = createServer({ cert, key }, (near) => {
+    const far = connect(Number(port), "127.0.0.1");
+    for (const socket of [near, far]) socket.on("error", () => {});
+    near.pipe(far).pipe(near);
+  });
+  await new Promise<void>((resolve) => front.listen(0, "127.0.0.1", resolve));
+  const own = front.address() as AddressInfo; // it listens on a port
+  return { url: `wss://localhost:${own.port}${pathname}`, certFile, stop: () => front.close() };
+}
+
 describe("createClient in Node", () => {
-  test.each(["tcp", "ws"] as const)("a login and a request succeed on %s", async (kind) => {
-    const server = await startScriptedServer(kind);
-    const child = Bun.spawn(["node", bundle, server.url], { stdout: "pipe", stderr: "pipe" });
+  test.each(["tcp", "ws", "wss"] as const)("a login and a request succeed on %s", async (kind) => {
+    const server = await startScriptedServer(kind === "wss" ? "ws" : kind);
+    const front = kind === "wss" ? await startTls(server.url) : null;
+    const child = Bun.spawn(["node", bundle, front?.url ?? server.url], {
+      ...{ stdout: "pipe", stderr: "pipe" },
+      env: { ...process.env, NODE_EXTRA_CA_CERTS: front?.certFile },
+    });
     try {
       const visit = await server.nextVisit();
       visit.accept(await visit.nextRequest(), "s1");
@@ -47,6 +74,7 @@ describe("createClient in Node", () => {
       expect(await within(child.exited, deadlineDefaultMs, () => "the exit")).toBe(0);
     } finally {
       child.kill();
+      front?.stop();
       server.stop();
     }
   });
