@@ -13,6 +13,8 @@ export interface Outage {
   readonly name: string;
   /** What becomes of sessions without a connection: "lost" with the data. */
   readonly sessions: "kept" | "lost";
+  /** A replica takes over meanwhile, and tokens of before are refused for good. */
+  readonly isFailover?: boolean;
   begin(): unknown;
   /** Resolves when the dependency itself answers again. */
   end(): unknown;
@@ -59,7 +61,9 @@ export async function measureOutage(trial: Trial, lab: Lab, outage: Outage): Pro
     beganMs = performance.now();
     await outage.begin();
     crowd.beginReturns();
+    const taking = outage.isFailover ? crowd.untilLogins(healTimeoutMs) : null;
     await Bun.sleep(awayMs);
+    if (taking) say({ what: "fault -> logins on every edge", measured: await taking, unit: "ms" });
     const grown = { measured: (await resident(lab)) - residentMiB, unit: "MiB" };
     say({ what: "memory, each edge", atMost: bounds.growthMiB, ...grown });
     endedMs = performance.now();
@@ -95,7 +99,7 @@ async function heal({ of, sessions }: Outage, crowd: Crowd, say: Say): Promise<v
 }
 
 function experience(
-  { of, sessions }: Outage,
+  { of, sessions, isFailover }: Outage,
   { before, during }: { readonly before: Seen; readonly during: Seen },
   say: Say,
 ): void {
@@ -111,7 +115,9 @@ function experience(
   // One that was held may be answered by the Redis that came back.
   const gone = sessions === "lost" ? ["5 / 401"] : [];
   const allowed = [accepted, ...refusals];
-  tellOf(say, "logins", { during: during.logins, allowed, atMost: bounds.answerMs });
+  const spent = isFailover ? ["5 / 401"] : [];
+  const came = { during: during.logins, allowed: [...allowed, ...spent] };
+  tellOf(say, "logins", { ...came, atMost: bounds.answerMs });
   const back = { during: during.returns, allowed: [...allowed, ...gone] };
   tellOf(say, "sessions coming back", { ...back, atMost: bounds.holdMs });
 }

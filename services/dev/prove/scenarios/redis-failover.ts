@@ -18,7 +18,12 @@ export const scenario: Scenario = {
       for (const [signal, words] of entries(faults)) {
         const lab = await trial.lab({ redis });
         await measureOutage(trial, lab, {
-          ...{ of: "redis", name: `${topology}, a primary ${words}`, sessions: "kept" },
+          ...{
+            of: "redis",
+            name: `${topology}, a primary ${words}`,
+            sessions: "kept",
+            isFailover: true,
+          },
           begin: () => lab.servers.redis[0]?.signal(signal),
           // Comes back as a replica, when somebody else has long taken over.
           end: () =>
