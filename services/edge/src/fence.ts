@@ -41,6 +41,7 @@ export function createFence(nodeOf: () => EdgeNode): Fence {
   let isAsking = false;
   let isCut = false;
   let isFenced = false;
+  let wasSilent = false;
 
   return {
     get state() {
@@ -74,7 +75,9 @@ export function createFence(nodeOf: () => EdgeNode): Fence {
     if (wasCut !== isCut) changed();
     if (!isCut) return;
     const nowMs = clock.monotonic();
-    if (nowMs - seats.attemptedMs >= retryMs) void seats.renew();
+    const isBack = wasSilent && !seats.isSilent(); // its heart beats again
+    wasSilent = seats.isSilent();
+    if (isBack || nowMs - seats.attemptedMs >= retryMs) void seats.renew();
     if (!isAsking && nowMs - askedMs >= config.renewIntervalMs) void ask(nowMs);
     // Time in which the process stood still says nothing: first the store is asked again.
     if (seats.attemptedMs >= watchdog.wokeMs) closeDue(nowMs);
@@ -100,8 +103,10 @@ export function createFence(nodeOf: () => EdgeNode): Fence {
     isAsking = false;
     const others = answers.filter(({ node }) => node !== id);
     unheard = others.length === 0 ? unheard + 1 : 0;
-    // Right after an outage of all, whoever is back first is no proof that others are cut off.
-    const isReached = others.some(({ reachingMs }) => reachingMs >= 2 * config.renewIntervalMs);
+    // Right after an outage of all, whoever is back first is no proof that others are cut off:
+    // meanwhile this node has tried more than once itself.
+    const steadyMs = Math.max(2 * config.renewIntervalMs, 3 * retryMs);
+    const isReached = others.some(({ reachingMs }) => reachingMs >= steadyMs);
     if (isReached) view = "alone";
     else view = others.length > 0 || seats.others === 0 ? "together" : "unheard";
   }
