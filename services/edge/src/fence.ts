@@ -40,6 +40,7 @@ export function createFence(nodeOf: () => EdgeNode): Fence {
   let askedMs = Number.NEGATIVE_INFINITY;
   let isAsking = false;
   let isCut = false;
+  let cutMs = 0; // when that began
   let isFenced = false;
   let wasSilent = false;
 
@@ -78,13 +79,17 @@ export function createFence(nodeOf: () => EdgeNode): Fence {
     const isBack = wasSilent && !seats.isSilent(); // its heart beats again
     wasSilent = seats.isSilent();
     if (isBack || nowMs - seats.attemptedMs >= retryMs) void seats.renew();
-    if (!isAsking && nowMs - askedMs >= config.renewIntervalMs) void ask(nowMs);
+    // By then the others must have noticed, too, if they have lost the store like this node: each
+    // has begun a renewal since, and given up its calls; and this node has tried again.
+    const isTold = seats.isSilent() || nowMs - cutMs >= 1.2 * config.renewIntervalMs + 1500;
+    if (isTold && !isAsking && nowMs - askedMs >= config.renewIntervalMs) void ask(nowMs);
     // Time in which the process stood still says nothing: first the store is asked again.
     if (seats.attemptedMs >= watchdog.wokeMs) closeDue(nowMs);
   }
 
   function changed(): void {
-    const { log, config } = nodeOf();
+    const { log, config, clock } = nodeOf();
+    cutMs = clock.monotonic();
     if (isCut) log.warn("store_cut", { mode: config.fence });
     else log.info("store_linked", { was: isFenced ? "fenced" : "cut" });
     view = "unasked";

@@ -82,6 +82,7 @@ export function createSeats(nodeOf: () => EdgeNode, ledger: NodeLedger | null = 
   let underWay = 0; // calls that may change what this node holds
   let renewing: Promise<void> | null = null;
   let isWhole = true; // the last pass
+  let isWitness = true; // it missed next to nothing
   let attemptedMs = 0;
   let renewedAtMs = 0;
 
@@ -104,7 +105,7 @@ export function createSeats(nodeOf: () => EdgeNode, ledger: NodeLedger | null = 
     },
     isCut: () => !isWhole || isHeartSilent(),
     isSilent: isHeartSilent,
-    reachingMs: () => (isHeartSilent() ? 0 : Math.min(heart?.steadyMs() ?? 0, reach.steadyMs())),
+    reachingMs,
     get others() {
       return heart?.others ?? 0;
     },
@@ -133,6 +134,16 @@ export function createSeats(nodeOf: () => EdgeNode, ledger: NodeLedger | null = 
     return Math.min(heart.silentMs(), awakeMs) > Math.max(1500, 3 * heartTimes(config).pulseMs);
   }
 
+  /**
+   * Of a witness less is forgiven than of whoever asks: when all lose the store at once, each must
+   * have noticed it before the first of them asks.
+   */
+  function reachingMs(): number {
+    const { pulseMs } = heartTimes(nodeOf().config);
+    const isFresh = heart !== null && heart.silentMs() <= Math.max(750, 1.5 * pulseMs);
+    return isFresh && isWitness ? Math.min(heart.steadyMs(), reach.steadyMs()) : 0;
+  }
+
   async function renew(): Promise<void> {
     const startedMs = nodeOf().clock.monotonic();
     try {
@@ -158,7 +169,8 @@ export function createSeats(nodeOf: () => EdgeNode, ledger: NodeLedger | null = 
       break;
     }
     isWhole = missing === 0;
-    if (missing <= seated.length * missingShareMax) reach.answered();
+    isWitness = missing <= seated.length * missingShareMax;
+    if (isWitness) reach.answered();
     if (!isWhole) return;
     renewedAtMs = node.clock.now();
     const tookMs = node.clock.monotonic() - startedMs;
