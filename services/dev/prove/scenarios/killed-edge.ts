@@ -1,5 +1,5 @@
 /**
- * Promise 4 after kill -9 of a node: its seats are gone from `online`, and told as lapsed once each,
+ * Promise 4 after kill -9 of a node: its seats are gone from `online`, and told as lapsed, once,
  * without waiting for their leases. Its sessions go on elsewhere.
  */
 import { onlineOf, until } from "../ground.ts";
