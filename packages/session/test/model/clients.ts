@@ -1,11 +1,12 @@
 /** The clients of the model, and what they ask of nodes. */
 import { hashOf, parseToken, tagOf } from "../../src/identifiers.ts";
 import type { Claim, Refusal } from "../../src/session.ts";
+import { demand } from "./broken.ts";
 import type { Judge } from "./judge.ts";
 import type { Names } from "./names.ts";
 import { isAwake, type ModelNode, type Peer } from "./node.ts";
 import type { ModelStore } from "./store.ts";
-import { demand, type Rules } from "./views.ts";
+import type { Rules } from "./views.ts";
 
 /** Behaves as the public clients do: keeps its latest session id and comes back with it. */
 export interface Client {

@@ -1,10 +1,10 @@
 /** What must never come of a login or a resume. */
 import type { Claim, Refusal, TakenSeat } from "../../src/session.ts";
+import { demand } from "./broken.ts";
 import type { About } from "./link.ts";
 import { modelSettings as settings } from "./store.ts";
 import {
   type AccountView,
-  demand,
   gone,
   isSeat,
   type Rules,

@@ -1,8 +1,9 @@
 /** What must never come of a renewal: nobody is told a loss that did not happen. */
 import type { TakenSeat } from "../../src/session.ts";
+import { Broken, demand } from "./broken.ts";
 import type { Asked } from "./link.ts";
 import { modelSettings as settings } from "./store.ts";
-import { Broken, demand, gone, type Seats, type SessionView, seatOf, type Views } from "./views.ts";
+import { gone, type Seats, type SessionView, seatOf, type Views } from "./views.ts";
 
 export function createRenewalJudge(views: Views) {
   const { now } = views;

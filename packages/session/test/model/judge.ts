@@ -4,12 +4,13 @@
  * (agreement.test.ts compares those); it knows only what must never happen.
  */
 import type { Refusal, TakenSeat } from "../../src/session.ts";
+import { Broken, demand } from "./broken.ts";
 import { createClaimJudge, type SeenClaim } from "./judge-claims.ts";
 import { createRenewalJudge } from "./judge-renewals.ts";
 import type { About, Seen } from "./link.ts";
 import type { Held } from "./node.ts";
 import { modelSettings as settings } from "./store.ts";
-import { Broken, createViews, demand, gone, isSeat, type Seats, seatOf } from "./views.ts";
+import { createViews, gone, isSeat, type Seats, seatOf } from "./views.ts";
 
 export type Judge = ReturnType<typeof createJudge>;
 

@@ -129,7 +129,7 @@ export const scriptPlants: readonly ScriptPlant[] = [
   },
   {
     bug: "a renewal finds everything in order",
-    broken: /that is displaced was held/,
+    broken: /was held/,
     script: /^renew$/,
     from: "  if not seat then return verdict_without_seat(base, sid, node, conn, gen) end",
     to: "  if not seat then return 'held' end",
@@ -225,7 +225,7 @@ export const memoryPlants: readonly MemoryPlant[] = [
   },
   {
     bug: "a renewal finds everything in order",
-    broken: /that is displaced was held/,
+    broken: /was held/,
     meddle: (registry) => ({
       ...registry,
       renew: async (holdings) => {

@@ -2,7 +2,7 @@
  * The real scripts on a real Redis behind links. Only the time that they read is the model's, and
  * the epoch, so that a replica can be promoted without a second process.
  */
-import { faultOf } from "../../src/faults.ts";
+import { faultOf, LateCall } from "../../src/faults.ts";
 import type { RedisConnection } from "../../src/redis.ts";
 import { createRegistryOver, type ScriptRunner } from "../../src/redis-registry.ts";
 import { decodeClaim, decodeLate, decodeReap, list, text } from "../../src/replies.ts";
@@ -109,8 +109,15 @@ function overLink(link: Link, timed: Run, now: () => number): ScriptRunner {
   return {
     isCluster: false,
     preload() {},
-    run: (script, keys, args) =>
-      link.send(aboutOf(script.name, tagOfKey(keys), args), runOf(script, keys, args)),
+    async run(script, keys, args) {
+      const about = aboutOf(script.name, tagOfKey(keys), args);
+      const reply = await link.send(about, runOf(script, keys, args));
+      // Else it would be asked again at once: the process' own clock knows nothing of the model's.
+      if ((about.kind === "login" || about.kind === "resume") && decodeLate(reply) !== null) {
+        throw new LateCall();
+      }
+      return reply;
+    },
     lateAfterMs: () => now() + callTimeoutMs,
     heardTime() {},
   };

@@ -4,10 +4,11 @@
  */
 import fc from "fast-check";
 import type { Policy } from "../../src/session.ts";
+import { Broken, demand } from "./broken.ts";
 import type { Client } from "./clients.ts";
 import { isAwake } from "./node.ts";
 import { type ModelStore, Stalled } from "./store.ts";
-import { Broken, demand, type Rules } from "./views.ts";
+import type { Rules } from "./views.ts";
 import { createWorld, type World } from "./world.ts";
 
 const weights = {
@@ -79,7 +80,7 @@ export async function play(schedule: Schedule, store: ModelStore): Promise<World
 const moments = [1, 20, 300, 500, 899, 900, 999, 1_000, 1_001, 2_000, 4_500, 5_000];
 const ages = [
   ...[9_999, 10_000, 10_001, 15_000, 15_001, 29_999, 30_000, 30_001, 44_999, 45_000, 45_001],
-  ...[59_999, 60_000, 90_000, 200_000, 300_000],
+  ...[30_001, 35_000, 60_000, 90_000, 300_000],
 ];
 
 async function take(world: World, schedule: Schedule, step: Step, at: number): Promise<void> {
@@ -119,17 +120,21 @@ async function take(world: World, schedule: Schedule, step: Step, at: number): P
     case "notice":
       return world.notice(node);
     case "prove":
-      return prove(world, client);
+      return await prove(world, client, b % 2 === 0);
     default:
       return await moveOn(world, step);
   }
 }
 
-function prove(world: World, client: Client): void {
+/** Its node may tell the store of it at once. */
+async function prove(world: World, client: Client, isTold: boolean): Promise<void> {
   const { peer, isOpen } = client;
   if (!isOpen || peer?.phase.at !== "open" || !isAwake(peer.node)) return;
   world.note(`${client.name} sends a packet`);
   peer.phase.held.proven = true;
+  if (!isTold) return;
+  await renew(world, world.nodes.indexOf(peer.node));
+  await world.drain(peer.node);
 }
 
 async function moveOn(world: World, { kind, a, b }: Step): Promise<void> {
@@ -187,7 +192,7 @@ async function trouble(world: World, { kind, a, b }: Step): Promise<void> {
     case "stranger": {
       const client = world.clients[a % world.clients.length]!; // there is one at least
       const { ids } = client;
-      const id = ids[Math.max(0, ids.length - 1 - (b % 4))];
+      const id = ids[Math.max(0, ids.length - 1 - (b % 3))];
       if (id !== undefined) world.present(node, id);
       return;
     }

@@ -1,5 +1,6 @@
 /** A store as the model sees it: registries whose calls go over links, and a clock of its own. */
 import type { RegistrySettings, Revocation, SessionRegistry } from "../../src/session.ts";
+import { Broken } from "./broken.ts";
 import type { Link } from "./link.ts";
 
 /** Small enough that a schedule meets each bound, and with the leases of the product. */
@@ -7,13 +8,14 @@ export const modelSettings: RegistrySettings = {
   ...{ sessionTtlMs: 300_000, leaseMs: 45_000, firstLeaseMs: 10_000, renewBelowMs: 41_000 },
   ...{ aliasGraceMs: 30_000, sessionsPerAccountMax: 100 },
   ...{ flapDisplacementsMax: 3, flapWindowMs: 60_000 },
-  // Clients of the model repeat themselves, and each end of a session is to be explained.
-  ...{ theftEnds: false, replayEnds: false, replayGraceMs: 5_000 },
+  // A token is presented again by its own client only, which is no thief.
+  ...{ theftEnds: false, replayEnds: true, replayGraceMs: 5_000 },
 };
 
-/** An answer, of which the settings allow no revocation. */
+/** Nobody in the model has the token of another, so no session may be ended for that. */
 export function withoutRevocation<T extends object | string>(answer: T | Revocation): T {
-  if (typeof answer === "object" && "refusal" in answer) throw new Error("A session was revoked");
+  if (typeof answer === "object" && "refusal" in answer)
+    throw new Broken("somebody was taken for a thief");
   return answer as T; // what is left of the two
 }
 

@@ -3,10 +3,8 @@
  * nothing else. What is checked with it stands in the judges.
  */
 import type { Policy, TakenSeat } from "../../src/session.ts";
+import { Broken, demand } from "./broken.ts";
 import { modelSettings as settings } from "./store.ts";
-
-/** A promise was broken. */
-export class Broken extends Error {}
 
 export interface Rules {
   readonly seatsMax: number;
@@ -162,8 +160,4 @@ export function gone(before: Seats, after: Seats): TakenSeat[] {
 
 export function isSeat({ seat }: { readonly seat: { readonly connection: string } | null }) {
   return (one: { readonly connection: string }) => one.connection === seat?.connection;
-}
-
-export function demand(isKept: unknown, promise: string): asserts isKept {
-  if (!isKept) throw new Broken(promise);
 }
