@@ -40,7 +40,9 @@ describe("one login", () => {
     const open = attempts.filter(isOpen);
     expect(open).toHaveLength(1);
     await open[0]?.attempt?.wire.request(1, new Uint8Array(0)); // and it is alive
-    const told = attempts.flatMap(({ endings }) => endings.map((ended) => ended.closePush?.code));
+    // A login that a busy machine could not see to in time was refused, and ended otherwise.
+    const accepted = attempts.filter(({ attempt }) => attempt?.login != null);
+    const told = accepted.flatMap(({ endings }) => endings.map((ended) => ended.closePush?.code));
     expect(new Set(told)).toEqual(new Set([6]));
     const after = attempts.flatMap(({ endings }) => endings.map((ended) => ended.bytesAfterClose));
     expect(new Set(after)).toEqual(new Set([0]));
