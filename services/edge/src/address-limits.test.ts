@@ -11,7 +11,7 @@ const rates = {
 function start(settings: Partial<Parameters<typeof createAddressLimits>[0]> = {}) {
   const clock = createManualClock();
   const limits = createAddressLimits({ ...rates, ...settings }, clock);
-  const keyOf = (remoteAddress: string) => limits.keyOf({ remoteAddress });
+  const keyOf = (remoteAddress: string | undefined) => limits.keyOf({ remoteAddress });
   return { clock, limits, keyOf };
 }
 
@@ -31,6 +31,7 @@ describe("keyOf", () => {
     expect(["192.0.2.255", "::ffff:192.0.2.0", "2001:db8::7", ""].map(keyOf)).toEqual([
       ...["", "", "", ""],
     ]);
+    expect(keyOf(undefined)).toBe(""); // of a socket that left in the moment it came
     expect(keyOf("192.0.3.0")).not.toBe("");
     expect(Array.from({ length: 9 }, () => limits.refusalOf(""))).toEqual(Array(9).fill(null));
     expect(limits.takeLogin("")).toBe(0);

@@ -63,7 +63,7 @@ export function createAddressLimits(settings: AddressSettings, clock: Clock): Ad
   return {
     keyOf(origin) {
       if (isOff) return "";
-      const address = parseAddress(origin.remoteAddress);
+      const address = parseAddress(origin.remoteAddress ?? "");
       if (address === null || isWithin(address, allowed)) return "";
       return limitKey(address);
     },

@@ -71,7 +71,8 @@ export interface Refusal {
 
 /** Who is at the gate. Looked at only where an address matters, since it has to be asked for. */
 export interface Origin {
-  readonly remoteAddress: string;
+  /** Undefined or empty once the socket is gone: some leave in the moment they come. */
+  readonly remoteAddress: string | undefined;
 }
 
 /** Asked before a connection is made, once for each. Null: come in. */

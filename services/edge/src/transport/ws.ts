@@ -83,7 +83,8 @@ class WsConnection<P> implements Connection {
   }
 
   get remoteAddress(): string {
-    return this.socket.remoteAddress;
+    const address: string | undefined = this.socket.remoteAddress; // the runtime's type is wrong
+    return address ?? "";
   }
 
   get isBlocked(): boolean {
