@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { bugs } from "./planted/bugs.ts";
 import { type Catch, catchesMarkdown, hunt, isCaught } from "./planted/hunt.ts";
-import { findingLine, markdown, type Run, tableText } from "./report.ts";
+import { findingLine, markdown, type Report, type Run, tableText } from "./report.ts";
 import type { Finding, Scenario } from "./scenario.ts";
 import { isWhole, type Outcome, runScenario, type TrialOptions } from "./trial.ts";
 
@@ -19,6 +19,7 @@ const usage = `Usage: bun run prove [scenario...] [options]
   --seed N       what is drawn is drawn again
   --json FILE    the findings, for a machine
   --write        also writes the results into docs/proof.md
+  --from FILE    runs nothing, and takes the results that --json has kept; may be repeated
   --planted      instead: plants each bug of planted/bugs.ts, and expects just its scenarios to
                  break; the names are those of bugs. Short form
   --others       with --planted: also runs the scenarios that must stay green
@@ -70,6 +71,7 @@ function readArguments() {
       seed: { type: "string" },
       json: { type: "string" },
       write: { type: "boolean", default: false },
+      from: { type: "string", multiple: true, default: [] },
       planted: { type: "boolean", default: false },
       others: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
@@ -101,6 +103,7 @@ async function main(): Promise<number> {
     for (const { name, promises, shows } of all) print(`${name.padEnd(22)} ${promises}: ${shows}`);
   }
   if (wanted.help || wanted.list) return 0;
+  if (wanted.from.length > 0) return tellAgain(await readReports(wanted.from), all, wanted);
   const size = wanted.short || wanted.planted ? "short" : "long";
   const run: Run = {
     ...{ size, scale: wanted.scale, seed: wanted.seed },
@@ -123,13 +126,26 @@ async function prove(run: Run, all: readonly Scenario[], wanted: Wanted): Promis
     outcomes.push(outcome);
     print(`  ${(outcome.tookMs / 1000).toFixed(1)} s`);
   }
+  const report = { run, outcomes };
+  if (wanted.json !== undefined) await Bun.write(wanted.json, JSON.stringify(report, null, 2));
+  return tellAgain([report], all, wanted);
+}
+
+function readReports(files: readonly string[]): Promise<readonly Report[]> {
+  return Promise.all(files.map(async (file) => (await Bun.file(file).json()) as Report)); // ours
+}
+
+async function tellAgain(
+  reports: readonly Report[],
+  all: readonly Scenario[],
+  { write: isWritten }: Wanted,
+): Promise<number> {
+  const outcomes = reports.flatMap((report) => report.outcomes);
   print(`\n${tableText(outcomes)}\n`);
-  if (wanted.json !== undefined) {
-    await Bun.write(wanted.json, JSON.stringify({ run, outcomes }, null, 2));
-  }
-  if (wanted.write) await write("results", markdown(run, outcomes, all));
+  if (isWritten) await write("results", markdown(reports, all));
+  const broken = outcomes.filter((outcome) => !isWhole(outcome));
   return conclude(
-    outcomes.filter((one) => !isWhole(one)).map(({ scenario }) => scenario),
+    broken.map(({ scenario }) => scenario),
     outcomes,
   );
 }

@@ -40,30 +40,45 @@ export function tableText(outcomes: readonly Outcome[]): string {
     .join("\n");
 }
 
-/** The generated part of docs/proof.md. */
-export function markdown(
-  run: Run,
-  outcomes: readonly Outcome[],
-  scenarios: readonly Scenario[],
-): string {
-  const [head, ...rows] = rowsOf(outcomes).map((row) => `| ${row.join(" | ")} |`);
-  const scale = run.size === "short" || run.scale === 1 ? "" : `, at ${run.scale} of its counts`;
-  const shown = scenarios.filter(({ name }) => outcomes.some(({ scenario }) => scenario === name));
-  const seconds = new Map(outcomes.map((one) => [one.scenario, Math.round(one.tookMs / 1000)]));
+/** One run, as `--json` keeps it. */
+export interface Report {
+  readonly run: Run;
+  readonly outcomes: readonly Outcome[];
+}
+
+/** The generated part of docs/proof.md. Of a scenario that ran twice the last report counts. */
+export function markdown(reports: readonly Report[], scenarios: readonly Scenario[]): string {
+  const latest = new Map<string, { run: Run; outcome: Outcome }>();
+  for (const { run, outcomes } of reports) {
+    for (const outcome of outcomes) latest.set(outcome.scenario, { run, outcome });
+  }
+  const shown = scenarios.filter(({ name }) => latest.has(name));
+  const [head, ...rows] = rowsOf([...latest.values()].map(({ outcome }) => outcome));
+  const about = new Set(reports.map(({ run }) => `${run.versions}; ${run.machine}; ${run.date}.`));
   return [
-    `Run on ${run.date} with \`${run.command}\`: the ${run.size} form${scale}, seed ${run.seed}.`,
-    `${run.versions}; ${run.machine}.`,
+    ...about,
     "",
-    head,
+    row(head ?? []),
     "| --- | --- | --- | --- | --- |",
-    ...rows,
+    ...rows.map(row),
     "",
-    "| scenario | shows | promises | seconds |",
-    "| --- | --- | --- | --- |",
+    "| scenario | shows | promises | form | seed | seconds |",
+    "| --- | --- | --- | --- | --- | --- |",
     ...shown.map(({ name, shows, promises }) => {
-      return `| \`${name}\` | ${shows} | ${promises.join(", ")} | ${seconds.get(name)} |`;
+      const { run, outcome } = latest.get(name)!; // those without were left out
+      const seconds = Math.round(outcome.tookMs / 1000);
+      const cells = [`\`${name}\``, shows, promises.join(", "), formOf(run), run.seed, seconds];
+      return row(cells);
     }),
   ].join("\n");
+}
+
+function row(cells: readonly (string | number)[]): string {
+  return `| ${cells.join(" | ")} |`;
+}
+
+function formOf({ size, scale }: Run): string {
+  return size === "short" || scale === 1 ? size : `long, ${scale} of its counts`;
 }
 
 function rowsOf(outcomes: readonly Outcome[]): string[][] {
