@@ -7,6 +7,7 @@ import { readFile } from "node:fs/promises";
 import { Cluster, Redis, type RedisOptions } from "ioredis";
 import { isRefusalToWrite } from "./faults.ts";
 import { createRedisClock } from "./redis-clock.ts";
+import { createReplicaGuard } from "./redis-guard.ts";
 import { isFinal, reason, type Witness, watchStart } from "./redis-reason.ts";
 import { createRegistryOver, type OnFault, type ScriptRunner } from "./redis-registry.ts";
 import { describe, parseRedisUrl, type RedisPlace } from "./redis-url.ts";
@@ -39,6 +40,11 @@ export interface RedisSettings {
   readonly caFile?: string | null;
   /** It must have answered by then. */
   readonly startTimeoutMs?: number; // default 10 s
+  /**
+   * So many primaries write although no replica hears them, under Sentinel or in a Cluster. Told at
+   * the start if it is any, and when it changes.
+   */
+  readonly onUnguarded?: (primaries: number) => void;
   /** Trouble that no call was waiting for. */
   readonly onFault?: OnFault;
 }
@@ -89,8 +95,11 @@ export async function connectRedis(settings: RedisSettings): Promise<RedisConnec
   } finally {
     witness.stop();
   }
-  const connection = toConnection(client);
-  await connection.ping(); // for its time
+  const { onUnguarded = () => {} } = settings;
+  const guard = createReplicaGuard(() => primariesOf(client), onUnguarded);
+  const look = place.kind === "single" ? async () => {} : guard.look; // it need not have replicas
+  const connection = toConnection(client, look);
+  await Promise.all([connection.ping(), look()]); // for its time, and its replicas
   return connection;
 }
 
@@ -200,7 +209,8 @@ function primariesOf(client: Redis | Cluster): Redis[] {
   return client instanceof Cluster ? client.nodes("master") : [client];
 }
 
-function toConnection(client: Redis | Cluster): RedisConnection {
+/** `look`: at each probe. */
+function toConnection(client: Redis | Cluster, look: () => Promise<void>): RedisConnection {
   let answeredMs = performance.now(); // the start just asked
   let refusedMs = Number.NEGATIVE_INFINITY;
   let isProbing = false;
@@ -210,7 +220,7 @@ function toConnection(client: Redis | Cluster): RedisConnection {
   const probe = setInterval(async () => {
     if (isProbing) return;
     isProbing = true;
-    await ping();
+    await Promise.all([ping(), look()]);
     isProbing = false;
   }, PROBE_INTERVAL_MS);
   probe.unref();

@@ -11,6 +11,7 @@ const benchmarks: Readonly<Record<string, readonly [path: string, measures: stri
   fanout: ["services/dev/bench/fanout.ts", "one topic, 1,000 and 10,000 members on one node"],
   codec: ["packages/protocol/bench/codec.ts", "packets and bytes, ns each"],
   registry: ["packages/session/bench/registry.ts", "logins and renewals on Redis"],
+  replicated: ["services/dev/bench/replicated.ts", "writes that a replica confirms, by WAIT"],
   hop: ["packages/cluster/bench/hop.ts", "one message over NATS, one way"],
 };
 

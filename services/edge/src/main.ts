@@ -72,6 +72,11 @@ function main(): void {
         sentinelUsername: config.redisSentinelUser,
         sentinelPassword: config.redisSentinelPassword,
         caFile: config.redisCaFile,
+        onUnguarded(primaries) {
+          counts.redisUnguarded.set(primaries);
+          const event = primaries > 0 ? "redis_unguarded" : "redis_guarded";
+          log.warn(event, { primaries, advice: "min-replicas-to-write 1" });
+        },
         onFault: onRedisFault,
       });
     },

@@ -268,6 +268,10 @@ function faultMetrics(metrics: Metrics) {
       exceptions.labels({ where }).inc(),
     redisFailed: (reason: StoreFault) => dependency.labels({ dependency: "redis", reason }).inc(),
     natsFailed: (reason: string) => dependency.labels({ dependency: "nats", reason }).inc(),
+    redisUnguarded: metrics.gauge({
+      name: "holdfast_redis_unguarded_primaries",
+      help: "Primaries with replicas that write without any: set min-replicas-to-write 1",
+    }),
     natsReconnects: metrics.counter({
       name: "holdfast_nats_reconnects_total",
       help: "Times the connection to NATS came back",
