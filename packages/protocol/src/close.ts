@@ -102,7 +102,10 @@ export const endings = {
   displaced: server(CloseCode.connectDuplicate, "duplicate login", stayAway),
   // Nobody is told anything.
   handshakeTimeout: { code: null, reason: "", by: "server" },
+  upgradeDeclined: { code: null, reason: "", by: "server" },
   connectionLimit: { code: null, reason: "", by: "server" },
+  // A close frame of the transport's own says why. [§11]
+  badFrame: { code: null, reason: "", by: "server" },
   clientLeft: { code: null, reason: "", by: "client" },
   connectionLost: { code: null, reason: "", by: "network" },
 } as const satisfies Record<string, Ending>;

@@ -36,11 +36,14 @@ export function readEdgeConfig(
   const knobs = Object.entries(values).map(([name, value]) => [knobName(name), value]);
   const most = Math.floor(0.8 * fileDescriptorsMax());
   const connectionsMax = values.EDGE_CONNECTIONS_MAX || most;
+  // They are none of the connections, and must not take the descriptors of anything else.
+  const refusalsMax = Math.min(connectionsMax / 8, (fileDescriptorsMax() - connectionsMax) / 4);
   const nodeName = values.EDGE_NODE_NAME ?? hostName(environment);
   const config = Object.freeze({
     ...Object.fromEntries(knobs),
     connectionsMax,
     unauthenticatedMax: values.EDGE_UNAUTHENTICATED_MAX || Math.ceil(connectionsMax / 4),
+    wsRefusalsMax: values.EDGE_WS_REFUSALS_MAX || Math.max(1, Math.floor(refusalsMax)),
     nodeId: `${nodeName}-${randomBytes(6).toString("hex")}`,
     registry: registrySettings(values),
   }) as EdgeConfig; // knobName and KnobName are the same rule, once for values, once for types

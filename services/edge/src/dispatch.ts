@@ -20,11 +20,9 @@ import {
   close,
   forgetWaiting,
   holdBytes,
-  isStrangerFull,
   type Peer,
   respondError,
   respondHeartbeat,
-  tooSlow,
 } from "./peer.ts";
 
 const endingOfFault: Record<ProtocolFault, EndingName> = {
@@ -64,7 +62,7 @@ function keep(peer: Peer, bytes: Uint8Array): void {
   peer.connection.pause();
   if (peer.decoder === null) wait(peer, bytes, bytes.length);
   else peer.decoder.push(bytes);
-  hold(peer, peer.decoder?.pendingBytes ?? 0);
+  hold(peer, peer.decoder?.pendingBytes ?? peer.connection.heldBytes);
 }
 
 /** Its seat is still its own, or it has ended. Called by the watchdog. */
@@ -147,14 +145,25 @@ function drainDecoder(peer: Peer): void {
 }
 
 /** Bytes of an unfinished packet count, with all others of the node. [I6] */
-function hold(peer: Peer, decoderBytes: number): void {
+function hold(peer: Peer, unfinishedBytes: number): void {
   const { node } = peer;
-  const bytes = decoderBytes + peer.waitingBytes;
-  if (bytes === peer.heldBytes) return;
-  holdBytes(peer, bytes);
-  if (node.bodyBytes <= node.config.nodeBodyBytesMax) return;
+  const bytes = unfinishedBytes + peer.waitingBytes;
+  const isMore = bytes > peer.heldBytes;
+  if (bytes !== peer.heldBytes) holdBytes(peer, bytes);
+  if (!isMore || node.bodyBytes <= node.config.nodeBodyBytesMax) return;
   node.metrics.rateLimited("admission");
   close(peer, "memoryLimit");
+}
+
+/** What the transport keeps of an unfinished message, or upgrade, is more or less than before. */
+export function held(peer: Peer): void {
+  if (peer.phase.at !== "closed") hold(peer, peer.connection.heldBytes);
+}
+
+/** Of a WebSocket message: a stranger may send no more than a login takes. [§5.5] */
+export function messageBytesMax({ phase, node }: Peer): number {
+  const isStranger = phase.at === "login" || phase.at === "handshake";
+  return isStranger ? node.limits.login.messageBytesMax : node.limits.open.messageBytesMax;
 }
 
 function receiveMessage(peer: Peer, message: Uint8Array): void {
@@ -162,7 +171,7 @@ function receiveMessage(peer: Peer, message: Uint8Array): void {
   if (peer.phase.at === "entering" && isForUpstream(message)) {
     // Not decoded yet: by then it may be larger than a stranger's packet may be. [§5.5]
     enqueue(peer, message, message.length, () => requestIdOf(message));
-    hold(peer, 0);
+    held(peer);
     return;
   }
   const limits = peer.phase.at === "open" ? node.limits.open : node.limits.login;
@@ -309,6 +318,7 @@ function wait(peer: Peer, item: Request | Uint8Array, bytes: number): void {
 
 /** The login has been decided: what waited behind it is handled in order, then reading goes on. */
 function resumeInput(peer: Peer): void {
+  if (peer.phase.at === "entering") return; // the next one already, which comes back here
   if (mustWait(peer)) {
     peer.node.watchdog.keeps(peer);
     peer.connection.pause();
@@ -326,7 +336,7 @@ function takeUp(peer: Peer): void {
   for (const item of waiting ?? []) handleWaiting(peer, item);
   if (peer.phase.at === "closed") return;
   peer.connection.resume();
-  if (peer.decoder === null) hold(peer, 0);
+  if (peer.decoder === null) held(peer);
   else drainDecoder(peer);
 }
 
@@ -351,10 +361,7 @@ function heartbeatAnswered(peer: Peer, id: number): void {
 export function alive(peer: Peer, pong: Uint8Array | null): void {
   if (peer.phase.at === "closed") return;
   peer.isHeard = true;
-  if (pong === null) {
-    if (isStrangerFull(peer)) tooSlow(peer);
-    return;
-  }
+  if (pong === null) return;
   if (peer.phase.at === "open") peer.phase.held.proven = true;
   // A pong that repeats no ping of ours is tolerated, and tells nothing but life. [D32]
   if (peer.pingPayload === null || !isSame(peer.pingPayload, pong)) return;
@@ -365,6 +372,19 @@ export function alive(peer: Peer, pong: Uint8Array | null): void {
 function isSame(left: Uint8Array, right: Uint8Array): boolean {
   return left.length === right.length && left.every((byte, index) => byte === right[index]);
 }
+
+/** A WebSocket is over before its end: by a close frame, by a breach of RFC 6455, or unopened. */
+export function leaving(peer: Peer, why: "closeFrame" | "violation" | "declined"): void {
+  if (peer.phase.at === "closed") return;
+  if (why === "violation") peer.node.metrics.decodeError(peer.connection.transport, "frame");
+  close(peer, endingOf[why]);
+}
+
+const endingOf = {
+  closeFrame: "clientLeft",
+  violation: "badFrame",
+  declined: "upgradeDeclined",
+} as const satisfies Record<string, EndingName>;
 
 /** [§11] */
 export function textMessage(peer: Peer): void {

@@ -11,10 +11,18 @@ import { createAdmission } from "./admission.ts";
 import { createCompression } from "./compression.ts";
 import type { EdgeConfig } from "./config.ts";
 import { createDeadlines } from "./deadlines.ts";
-import { alive, receive, release, textMessage } from "./dispatch.ts";
+import {
+  alive,
+  held,
+  leaving,
+  messageBytesMax,
+  receive,
+  release,
+  textMessage,
+} from "./dispatch.ts";
 import { drainPeers } from "./drain.ts";
 import { createFence } from "./fence.ts";
-import { gate } from "./gate.ts";
+import { gate, gateOfUpgrade } from "./gate.ts";
 import { closeEnded, closeLosers } from "./handlers/login.ts";
 import { heartTimes } from "./heart.ts";
 import { createHub } from "./hub.ts";
@@ -23,7 +31,8 @@ import { createSweep, sweepIntervalMs } from "./liveness.ts";
 import { createLoginLimits } from "./login-limits.ts";
 import type { EdgeMetrics } from "./metrics.ts";
 import type { EdgeNode } from "./node.ts";
-import { close, gone, Peer, tooSlow } from "./peer.ts";
+import { packetLimits } from "./packet-limits.ts";
+import { agree, close, gone, Peer } from "./peer.ts";
 import { createPushes, type Pushes, pushTickMs } from "./push/pushes.ts";
 import type { TopicRule } from "./push/topic-rules.ts";
 import { createRequestRates } from "./request-rates.ts";
@@ -267,17 +276,6 @@ function acknowledge(node: EdgeNode, { by, displaced, takenOver }: ConnectEvent)
 
 function createNode(options: EdgeOptions, clock: Clock): EdgeNode {
   const { config } = options;
-  const heartbeatBytesMax = 64 * 1024; // in every state [§9]
-  const login = {
-    bodyBytesMax: config.preAuthBytesMax,
-    inflatedBytesMax: config.preAuthBytesMax,
-    heartbeatBytesMax,
-  };
-  const open = {
-    bodyBytesMax: config.bodyBytesMax,
-    inflatedBytesMax: config.inflatedBytesMax,
-    heartbeatBytesMax,
-  };
   const outbound: OutboundBudget = {
     connectionBytesMax: config.outboundBytesMax,
     connectionPacketsMax: config.outboundPacketsMax,
@@ -317,7 +315,7 @@ function createNode(options: EdgeOptions, clock: Clock): EdgeNode {
     }),
     outbound,
     credentialKey: randomBytes(32),
-    limits: { login, entering: { ...login, hold: true }, open },
+    limits: packetLimits(config),
     bodyBytes: 0,
     isDraining: false,
   };
@@ -335,7 +333,7 @@ function createTransports(
     acceptors: config.acceptors,
     closeLingerMs: config.closeLingerMs,
     budget,
-    gate: (transport: "tcp" | "ws", origin: Origin) => gate({ node, transport, origin, isRedisUp }),
+    gate: (_: "tcp" | "ws", origin: Origin) => gate(node, origin),
     events: createEvents(node),
     faults: createFaults(node),
     now: () => node.clock.monotonic(),
@@ -345,25 +343,29 @@ function createTransports(
     ...shared,
     port: config.wsPort,
     paths: config.wsPaths,
-    // The largest packet that our own check passes, so that it comes first. [§5.5]
-    messageBytesMax: config.bodyBytesMax + 13 + 65_535 + 24 + 64 * 1024,
+    leastMessageBytes: node.limits.login.messageBytesMax,
+    handshakeTimeoutMs: config.handshakeTimeoutMs,
     retryAfterSeconds: config.retryAfterSeconds,
-    idleTimeoutSeconds: Math.min(960, Math.ceil(config.heartbeatTimeoutMs / 1000) + 30),
+    turnedAwayMax: config.wsRefusalsMax,
+    gateOfUpgrade: () => gateOfUpgrade(node, isRedisUp()),
   });
   return { tcp, ws };
 }
 
 function createEvents(node: EdgeNode): ConnectionEvents<Peer> {
   return {
-    opened(connection, handshake) {
+    opened(connection) {
       node.metrics.opened(connection.transport);
-      return new Peer(node, connection, handshake);
+      return new Peer(node, connection, null);
     },
+    upgraded: agree,
     data: receive,
+    messageBytesMax,
+    held,
     text: textMessage,
     alive,
+    leaving,
     drained: node.pushes.drained,
-    overflowed: tooSlow,
     closed: gone,
   };
 }
@@ -376,6 +378,7 @@ function createFaults(node: EdgeNode): TransportFaults {
         transport,
         reason === "unauthenticated" || reason === "unavailable" ? "admission" : reason,
       ),
+    refusalCut: () => node.metrics.refusalCut(),
     written: (transport, bytes) => node.metrics.bytesWritten(transport, bytes),
     failed(transport, error) {
       node.metrics.exception("packet");

@@ -1,24 +1,24 @@
-/** Who is let in: asked before there is a connection, the cheapest place to refuse one. */
+/** Who is let in: asked where it costs least to refuse one. */
 import { spread } from "./admission.ts";
 import type { EdgeNode } from "./node.ts";
 import type { Origin, Refusal } from "./transport/transport.ts";
 
-export function gate(asked: {
-  readonly node: EdgeNode;
-  readonly transport: "tcp" | "ws";
-  readonly origin: Origin;
-  readonly isRedisUp: () => boolean;
-}): Refusal | null {
-  const { node, transport } = asked;
-  const { hub, config, addresses, admission } = node;
+/** When a socket has come, before anything of it is read. */
+export function gate(node: EdgeNode, origin: Origin): Refusal | null {
+  const { hub, config, addresses } = node;
   if (hub.sockets >= config.connectionsMax) return later(node, "limit");
   if (hub.unauthenticated >= config.unauthenticatedMax) return later(node, "unauthenticated");
-  const limited = addresses.refusalOf(addresses.keyOf(asked.origin));
-  if (limited !== null) return later(node, limited.reason, limited.waitMs);
-  // No login can be served: a refused upgrade is the one refusal after which every client keeps
-  // its session. TCP has no such word, and gets 7 / 503 on its login.
-  if (transport === "tcp") return null;
-  if (!asked.isRedisUp()) return later(node, "unavailable");
+  const limited = addresses.refusalOf(addresses.keyOf(origin));
+  return limited === null ? null : later(node, limited.reason, limited.waitMs);
+}
+
+/**
+ * When its upgrade has come: no login can be served. A refused upgrade is the one refusal after
+ * which every client keeps its session. TCP has no such word, and gets 7 / 503 on its login.
+ */
+export function gateOfUpgrade(node: EdgeNode, isRedisUp: boolean): Refusal | null {
+  const { admission } = node;
+  if (!isRedisUp) return later(node, "unavailable");
   if (admission.isOpen(node.clock.monotonic())) return null;
   return later(node, "unavailable", admission.retryAfterMs);
 }

@@ -20,6 +20,13 @@ export const limitSettings = {
     unit: "connections",
     meaning: "Connections that have not logged in yet; 0: a quarter of EDGE_CONNECTIONS_MAX",
   }),
+  EDGE_WS_REFUSALS_MAX: integer({
+    default: 0,
+    min: 0,
+    max: 100_000,
+    unit: "sockets",
+    meaning: "WebSocket clients beyond a limit that wait for their 503; 0: see operations.md",
+  }),
   EDGE_LOGIN_RATE: integer({
     default: 2000,
     min: 0,

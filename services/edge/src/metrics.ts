@@ -101,6 +101,10 @@ function connectionMetrics(metrics: Metrics) {
     buckets: [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     labels: ["transport", "phase"],
   });
+  const cut = metrics.counter({
+    name: "holdfast_refusals_cut_total",
+    help: "WebSocket clients refused without their 503, as too many waited for it",
+  });
   for (const transport of transports) opened.labels({ transport });
   const lives = byTransport((transport) => duration.labels({ transport }));
   const opens = byTransport((transport) => opened.labels({ transport }));
@@ -109,6 +113,7 @@ function connectionMetrics(metrics: Metrics) {
     opened: (transport: TransportName) => opens[transport].inc(),
     rejected: (transport: TransportName, reason: string) =>
       rejected.labels({ transport, reason }).inc(),
+    refusalCut: () => cut.inc(),
     closed(transport: TransportName, ending: Ending) {
       const code = ending.code === null ? "none" : closeCodeNames[ending.code];
       closes.labels({ transport, code, by: ending.by }).inc();

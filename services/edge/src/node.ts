@@ -1,6 +1,5 @@
 /** What all parts of one running node share. Made by edge.ts and handed down. */
 import type { ClusterBus } from "@holdfast/cluster";
-import type { DecoderLimits } from "@holdfast/protocol";
 import type { Clock, Log } from "@holdfast/runtime";
 import type { AddressLimits } from "./address-limits.ts";
 import type { Admission } from "./admission.ts";
@@ -12,6 +11,7 @@ import type { Hub } from "./hub.ts";
 import type { Kicks } from "./kicks.ts";
 import type { LoginLimits } from "./login-limits.ts";
 import type { EdgeMetrics } from "./metrics.ts";
+import type { NodeLimits } from "./packet-limits.ts";
 import type { NodePushes } from "./push/pushes.ts";
 import type { RequestRates } from "./request-rates.ts";
 import type { Seats } from "./seats.ts";
@@ -44,13 +44,7 @@ export interface EdgeNode {
   readonly outbound: OutboundBudget;
   /** Credentials are derived with it, so that a repeated login needs no state. */
   readonly credentialKey: Uint8Array;
-  readonly limits: {
-    /** Before login. */
-    readonly login: DecoderLimits;
-    /** While a login is decided: what is too large waits instead of failing. [§5.5] */
-    readonly entering: DecoderLimits;
-    readonly open: DecoderLimits;
-  };
+  readonly limits: NodeLimits;
   /** Bodies being assembled, queued or awaiting an answer: at most `nodeBodyBytesMax`. [I6] */
   bodyBytes: number;
   /** The listeners are closed: logins are answered with 7 / 503. [§9] */

@@ -38,7 +38,7 @@ export interface Held {
 }
 
 export type Phase =
-  | { readonly at: "handshake" } // TCP only: the first bytes are not here yet
+  | { readonly at: "handshake" } // the first bytes of TCP, or the upgrade, are not here yet
   | { readonly at: "login" } // may send auth or reconnect, and heartbeats
   | { readonly at: "entering" } // a login is being decided
   | { readonly at: "open"; readonly held: Held }

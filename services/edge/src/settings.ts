@@ -91,7 +91,7 @@ export const edgeSettings = {
     default: 5 * second,
     min: 50,
     max: minute,
-    meaning: "TCP: until the two bytes of the handshake have come",
+    meaning: "Until the two bytes of the handshake (TCP) or the upgrade (WebSocket) have come",
   }),
   EDGE_AUTH_TIMEOUT_MS: duration({
     default: 30 * second,

@@ -34,8 +34,6 @@ export interface Burden {
   readonly told: readonly string[];
   /** Of the node's memory, by what its settings let one client have. */
   readonly bytesMax: (site: Site) => number;
-  /** Its bound is the library's, and too long for the short form. */
-  readonly isLongOnly?: boolean;
   run(site: Site, attackers: number): Promise<readonly Ended[]>;
 }
 

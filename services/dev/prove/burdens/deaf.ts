@@ -56,6 +56,7 @@ async function heard({ wire }: Deaf, tookMs: number | null): Promise<Ended> {
 }
 
 const deafMs = 30_000; // as fast as they fill the bound
+const pingingMs = 3000;
 const pushedAtOnce = 5; // a turn takes 5 ms: no more than an upstream of any sense sends
 
 /** In by TCP and WebSocket, each with an account of its own. */
@@ -75,16 +76,18 @@ function listeners(
 
 export const deafBurdens: readonly Burden[] = [
   {
-    what: "pings whose pongs nobody takes",
+    // While they ping they live, and are owed one pong; then they are as silent as others.
+    what: "pings whose pongs nobody takes, and silence",
     attackers: { short: 4, long: 16 },
-    boundMs: () => deafMs,
-    told: slow,
-    bytesMax: (site) => 2 * site.outboundBytesMax,
+    boundMs: (site) => pingingMs + site.heartbeatTimeoutMs,
+    told: mute,
+    bytesMax: () => 64 * kibibyte,
     async run(site, count) {
       const payload = new Uint8Array(125);
       const clients = await listeners(site, "pinger", count, [site.ws]);
-      return deaf(site, clients, deafMs, ({ wire }) => {
-        if (wire.bufferedBytes > mebibyte) return;
+      const untilMs = performance.now() + pingingMs;
+      return deaf(site, clients, pingingMs + site.heartbeatTimeoutMs, ({ wire }) => {
+        if (wire.bufferedBytes > mebibyte || performance.now() > untilMs) return;
         for (let sent = 0; sent < 500; sent++) wire.ping(payload);
       });
     },

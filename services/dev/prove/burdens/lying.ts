@@ -77,7 +77,7 @@ export const endlessBurdens: readonly Burden[] = [
     what: "fragments of a message without end",
     attackers: { short: 20, long: 200 },
     boundMs: () => 2 * atOnceMs,
-    // The library's word; a reset may overtake it, and so may the deadline of a slow machine.
+    // A reset may overtake it, and so may the deadline of a slow machine.
     told: ["ws 1009", "nothing", ...late],
     bytesMax: () => 4 * mebibyte,
     run: (site, count) =>

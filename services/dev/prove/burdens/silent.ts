@@ -53,12 +53,21 @@ export const silentBurdens: readonly Burden[] = [
   {
     what: "HTTP headers that do not end",
     attackers: { short: 100, long: 1000 },
-    boundMs: () => 15_000, // the library's, in steps of four seconds
-    told: ["nothing", "bytes"],
+    boundMs: (site) => site.handshakeTimeoutMs,
+    told: ["bytes"], // 408
     bytesMax: () => 32 * kibibyte,
-    isLongOnly: true,
-    run: (site, count) =>
-      all(count, () => wait(site.ws, "GET /v2 HTTP/1.1\r\nHost: x\r\nX-a: ", 15_000, site.dripMs)),
+    run(site, count) {
+      const half = "GET /v2 HTTP/1.1\r\nHost: x\r\nX-a: ";
+      return all(count, () => wait(site.ws, half, site.handshakeTimeoutMs, site.dripMs));
+    },
+  },
+  {
+    what: "WebSocket without an upgrade",
+    attackers: { short: 400, long: 2000 },
+    boundMs: (site) => site.handshakeTimeoutMs,
+    told: ["nothing"],
+    bytesMax: strangerBytes,
+    run: (site, count) => all(count, () => wait(site.ws, "", site.handshakeTimeoutMs)),
   },
 ];
 

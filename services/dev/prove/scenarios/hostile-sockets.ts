@@ -51,9 +51,7 @@ export const scenario: Scenario = {
     const calm = await neighbours.phase();
     const ms = (value: number) => value.toFixed(1);
     trial.log(`neighbours before: p50 ${ms(calm.p50Ms)}, p99 ${ms(calm.p99Ms)} ms`);
-    const together = isShort
-      ? groups.map((group) => group.filter(({ isLongOnly = false }) => !isLongOnly))
-      : groups.flat().map((burden) => [burden]);
+    const together = isShort ? groups : groups.flat().map((burden) => [burden]);
     let unanswered = 0;
     for (const some of together) unanswered += await burdenBy(trial, site, some, neighbours);
     await neighbours.stop();

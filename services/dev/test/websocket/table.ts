@@ -70,7 +70,9 @@ async function runFrames(
   try {
     await enter(bare, token);
     const isEarly = await play(bare, one);
-    const { end, tolerated = [] } = one.expects;
+    const { end, tolerated = [], echoes: wanted = [] } = one.expects;
+    // A heartbeat may be answered ahead of what an upstream is asked. [§7.2]
+    if (end === "open") await bare.until(({ echoes }) => echoes.length >= wanted.length);
     if (end === "open" || tolerated.includes("open")) await probe(bare);
     await bare.until(({ isEnded }) => isEnded);
     const when = token === null ? "before login" : "after login";

@@ -27,6 +27,7 @@ function createNarrow(budget: { nodeBytes: number }, room: number): Narrow {
     get pendingBytes() {
       return pending();
     },
+    heldBytes: 0,
     isBlocked: false,
     send(packet) {
       queue.push(packet);

@@ -68,6 +68,11 @@ class TcpConnection<P> implements Connection {
     return this.socket.remoteAddress ?? "";
   }
 
+  /** Its bytes are handed on as they come. */
+  get heldBytes(): number {
+    return 0;
+  }
+
   send(packet: Uint8Array): boolean {
     if (this.isEnding || this.isClosed) return true; // nothing follows a Close [I4]
     if (!this.outbox.add(packet)) {
@@ -205,7 +210,7 @@ export function createTcpTransport<P>(options: TcpOptions<P>): Transport {
     const connection = new TcpConnection<P>(shared, socket);
     socket.data = connection;
     open.add(connection);
-    connection.peer = options.events.opened(connection, null);
+    connection.peer = options.events.opened(connection);
   }
 
   function received(socket: TcpSocket<P>, chunk: Uint8Array): void {

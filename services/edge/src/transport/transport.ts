@@ -23,6 +23,8 @@ export interface Connection {
   readonly remoteAddress: string;
   /** Bytes sent by us that the kernel has not taken yet. */
   readonly pendingBytes: number;
+  /** WebSocket: bytes kept of what is not a whole message, or a whole request, yet. TCP: 0. */
+  readonly heldBytes: number;
   /** The kernel took less than it was given: `drained` will be told when it has taken all. */
   readonly isBlocked: boolean;
   /**
@@ -35,7 +37,7 @@ export interface Connection {
   flush(): void;
   /** WebSocket: a ping frame. TCP has none; the caller sends a heartbeat request instead. */
   ping(payload: Uint8Array): void;
-  /** TCP: read no more until `resume`. WebSocket cannot, and goes on delivering. */
+  /** Reads no more until `resume`. WebSocket: messages that have been read still come. */
   pause(): void;
   resume(): void;
   /** Says farewell, ends the sending direction, lingers, then destroys. Once. */
@@ -46,19 +48,25 @@ export interface Connection {
 
 /** What happens to connections. `P` is whatever `opened` returned. */
 export interface ConnectionEvents<P> {
-  /** The handshake is null on TCP, where it is the first bytes of the stream. */
-  opened(connection: Connection, handshake: Handshake | null): P;
+  /** It counts from here; what it speaks is not known yet. */
+  opened(connection: Connection): P;
+  /** WebSocket: its upgrade is granted. On TCP the handshake is the first bytes of the stream. */
+  upgraded(peer: P, handshake: Handshake): void;
   /** TCP: a chunk, cut anywhere. WebSocket: one binary message. The bytes are the receiver's. */
   data(peer: P, chunk: Uint8Array): void;
-  /** A WebSocket text message. [§11] */
+  /** WebSocket: the most a message may have just now; a larger one is a violation. */
+  messageBytesMax(peer: P): number;
+  /** `heldBytes` of its connection is another. The caller may end it. */
+  held(peer: P): void;
+  /** A WebSocket text message has begun. [§11] */
   text(peer: P): void;
-  /** A WebSocket ping or pong; the payload of a pong, null of a ping. */
+  /** A WebSocket ping, which is answered already, or a pong; its payload, null of a ping. */
   alive(peer: P, pong: Uint8Array | null): void;
+  /** WebSocket: it is over. The receiver MUST end the connection, which knows what to answer. */
+  leaving(peer: P, why: "closeFrame" | "violation" | "declined"): void;
   /** The kernel has taken all that waited. Never from within `send` or `flush`. */
   drained(peer: P): void;
-  /** More than its bound waits for this peer, though nothing was sent: the caller MUST end it. */
-  overflowed(peer: P): void;
-  /** Exactly once, whoever ended it. `byPeer`: it said so in order (FIN or a close frame). */
+  /** Exactly once, whoever ended it. `byPeer`: it said so in order, by a FIN of TCP. */
   closed(peer: P, byPeer: boolean): void;
 }
 
@@ -83,7 +91,7 @@ export interface Transport {
   /** The bound port, so that tests can ask for port 0. Valid after `start`. */
   readonly port: number;
   start(): Promise<void>;
-  /** Accept no more; existing connections go on. WebSocket upgrades get 503 from here. */
+  /** Accepts no more; existing connections go on. WebSocket upgrades get 503 from here. */
   suspend(): void;
   /** Destroys connections that have lingered long enough. Called by the node's sweep. */
   sweep(nowMs: number): void;
@@ -110,6 +118,8 @@ export function isNodeFull(budget: OutboundBudget): boolean {
 /** Reported by a transport; the edge counts them. */
 export interface TransportFaults {
   refused(transport: "tcp" | "ws", reason: Refusal["reason"] | "handshake"): void;
+  /** A socket was ended before it could be told so. */
+  refusalCut(): void;
   written(transport: "tcp" | "ws", bytes: number): void;
   failed(transport: "tcp" | "ws", error: unknown): void;
 }

@@ -55,7 +55,10 @@ export function createTestNode(
   const hub = createHub();
   const metrics = createMetrics();
   metrics.stop();
-  const limits = { bodyBytesMax: 65_536, inflatedBytesMax: 65_536, heartbeatBytesMax: 65_536 };
+  const limits = {
+    ...{ bodyBytesMax: 65_536, inflatedBytesMax: 65_536, heartbeatBytesMax: 65_536 },
+    messageBytesMax: 131_108,
+  };
   const outbound = {
     connectionBytesMax: config.outboundBytesMax,
     connectionPacketsMax: config.outboundPacketsMax,
@@ -110,7 +113,7 @@ function connect(transport: "tcp" | "ws"): FakeConnection {
   const pings: Uint8Array[] = [];
   const farewells: Farewell[] = [];
   return {
-    ...{ transport, remoteAddress: "127.0.0.1", userAgent: "", pendingBytes: 0 },
+    ...{ transport, remoteAddress: "127.0.0.1", userAgent: "", pendingBytes: 0, heldBytes: 0 },
     ...{ sent, pings, farewells },
     send: (packet) => sent.push(packet) > 0,
     ping: (payload) => void pings.push(payload),
