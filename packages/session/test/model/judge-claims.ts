@@ -61,6 +61,7 @@ export function createClaimJudge(views: Views) {
     if (!isRepeated) views.renewed.delete(seat);
     const untilMs = isRepeated ? (views.leases.get(seat) ?? 0) : 0;
     views.leases.set(seat, Math.max(untilMs, now() + settings.firstLeaseMs));
+    if (!isRepeated) views.leasesLeast.set(seat, now() + settings.firstLeaseMs);
   }
 
   // [I2]

@@ -23,9 +23,9 @@ export function createRenewalJudge(views: Views) {
       const others = (after.get(session.tag) ?? []).filter(({ sid }) => sid !== one.sid);
       if (verdict === "held") {
         held.push(one.sid);
-        heldOn(one, session);
-        // The store had forgotten who of the two came later, and was told by the earlier one first.
         const was = (before.get(session.tag) ?? []).find(({ sid }) => sid === one.sid);
+        heldOn(one, session, was?.connection === one.seat.connection);
+        // The store had forgotten who of the two came later, and was told by the earlier one first.
         if (was && was.connection !== one.seat.connection) views.untold++;
       } else if (verdict === "displaced" && session.over !== "displaced") {
         if (session.isMaybeOver) views.overNow(session.sid);
@@ -52,7 +52,7 @@ export function createRenewalJudge(views: Views) {
     }
   }
 
-  function heldOn(one: Asked, session: SessionView): void {
+  function heldOn(one: Asked, session: SessionView, wasSeated: boolean): void {
     // Past the told expiry the store need not remember it.
     if (!session.isVague && session.expiresAtMs > now()) {
       demand(session.over === null, `a seat of a session that is ${session.over} was held`);
@@ -61,7 +61,12 @@ export function createRenewalJudge(views: Views) {
     }
     session.over = null; // the store may have forgotten what was known
     views.renewed.add(seatOf(one.sid, one.seat));
-    views.leases.set(seatOf(one.sid, one.seat), now() + settings.leaseMs);
+    const seat = seatOf(one.sid, one.seat);
+    views.leases.set(seat, now() + settings.leaseMs);
+    const leftMs = (views.leasesLeast.get(seat) ?? 0) - now();
+    if (!wasSeated || leftMs < settings.renewBelowMs) {
+      views.leasesLeast.set(seat, now() + settings.leaseMs);
+    }
     if (one.proven && session.connection === one.seat.connection) session.provenAtMs ||= now();
   }
 

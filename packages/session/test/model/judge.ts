@@ -57,7 +57,7 @@ export function createJudge(now: () => number) {
     lapsed: readonly TakenSeat[],
   ): void {
     for (const seat of losers) {
-      const untilMs = views.leases.get(seatOf(seat.sid, seat)) ?? 0;
+      const untilMs = views.leasesLeast.get(seatOf(seat.sid, seat)) ?? 0;
       const isOlder = untilMs <= diedAtMs + settings.leaseMs && seat.generation <= diedAtMs * 1000;
       demand(seat.node === node && isOlder, "a reap took a seat whose lease runs");
       demand(lapsed.some(isSeat({ seat })), "a reap took a seat and told nobody");

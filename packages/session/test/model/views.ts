@@ -53,14 +53,15 @@ export function createViews(now: () => number) {
   const tokens = new Map<string, TokenView>(); // by hash
   const sessions = new Map<string, SessionView>(); // by sid
   const accounts = new Map<string, AccountView>(); // by tag
-  const leases = new Map<string, number>(); // by seat: until when it may stand
+  const leases = new Map<string, number>(); // by seat: until when it may stand at most
+  const leasesLeast = new Map<string, number>(); // and at least: a renewal need not write
   const renewed = new Set<string>(); // seats that have more than a first lease
   const claimants = new Set<string>(); // connections
   /** Connections that claimed more than once, since an answer did not come. */
   const repeaters = new Set<string>();
   const told = new Set<string>(); // lapsed seats that somebody was told of
   const views = {
-    ...{ now, tokens, sessions, leases, renewed, claimants, repeaters },
+    ...{ now, tokens, sessions, leases, leasesLeast, renewed, claimants, repeaters },
     ...{ issued, lost, isGood, isRenewed, isOver, limitOf, accountOf, loginOf, sidOf },
     ...{ overNow, nobodyNew, tell },
     /** The store has lost writes: then less is promised. */
