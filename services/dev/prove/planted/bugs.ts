@@ -140,6 +140,38 @@ export const bugs: readonly Bug[] = [
     replace: "",
     reds: ["hostile-sockets"],
   },
+  {
+    name: "inflation-for-ever",
+    what: "a connection may have inflated as much as it likes, packet by packet",
+    file: "services/edge/src/inflate-rate.ts",
+    find: "return bucket.tokens >= 0;",
+    replace: "return true;",
+    reds: ["hostile-sockets"],
+  },
+  {
+    name: "handshake-for-ever",
+    what: "who does not shake hands may stay",
+    file: "services/edge/src/liveness.ts",
+    find: 'nowMs >= peer.deadlineMs && close(peer, "handshakeTimeout");',
+    replace: 'peer.deadlineMs < 0 && close(peer, "handshakeTimeout");',
+    reds: ["hostile-sockets"],
+  },
+  {
+    name: "accounts-kept",
+    what: "a node remembers the rate of every account it has ever seen",
+    file: "services/edge/src/request-rates.ts",
+    find: "if (--bucket.connections === 0) accounts.delete(bucket.account);",
+    replace: "bucket.connections--;",
+    reds: ["soak"],
+  },
+  {
+    name: "blame-on-the-node",
+    what: "who sends bytes that are no packet is told of an error of the node",
+    file: "services/edge/src/dispatch.ts",
+    find: "close(peer, endingOfFault[error.fault]);",
+    replace: 'close(peer, endingOfFault[error.fault] && "serverError");',
+    reds: ["hostile-packets", "hostile-sockets", "websocket-rules"],
+  },
 ];
 
 /** Rejects when the text to be replaced is not there exactly once. */

@@ -16,6 +16,8 @@ export const gauges = [
   "holdfast_topics",
   "holdfast_topic_memberships",
   "holdfast_pushes_waiting",
+  "holdfast_kicks_pending",
+  'holdfast_rate_limiter_keys{scope="account"}',
 ] as const;
 
 /** Null while the edge is away. */
