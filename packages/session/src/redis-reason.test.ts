@@ -3,6 +3,7 @@ import { afterEach, describe, expect, spyOn, test } from "bun:test";
 import { once } from "node:events";
 import { startRedis } from "@holdfast/servers";
 import { Redis } from "ioredis";
+import { startSentinel } from "../test/sentinel-stub.ts";
 import { reason, watchStart } from "./redis-reason.ts";
 
 const stops: (() => unknown)[] = [];
@@ -28,7 +29,7 @@ describe("watchStart", () => {
     stops.push(() => written.mockRestore());
     await Promise.all([client.connect(), once(client, "failoverSubscribed")]);
 
-    sentinel.stop(true);
+    sentinel.stop();
     await once(client, "sentinelReconnecting"); // it hung up
     await once(client, "sentinelReconnecting"); // it is not there
 
@@ -44,23 +45,3 @@ describe("reason", () => {
     expect(reason("a word")).toBe("a word");
   });
 });
-
-/** As a Sentinel that knows one primary, and no other Sentinel. */
-function startSentinel(primaryPort: number) {
-  const port = String(primaryPort);
-  const primary = `*2\r\n$9\r\n127.0.0.1\r\n$${port.length}\r\n${port}\r\n`;
-  return Bun.listen({
-    ...{ hostname: "127.0.0.1", port: 0 },
-    socket: {
-      data(socket, chunk) {
-        for (const command of chunk.toString().split(/^\*/m).slice(1)) {
-          if (command.includes("get-master-addr")) socket.write(primary);
-          else if (command.includes("sentinels")) socket.write("*0\r\n");
-          else if (/subscribe/i.test(command)) {
-            socket.write("*3\r\n$9\r\nsubscribe\r\n$14\r\n+switch-master\r\n:1\r\n");
-          } else socket.write("+OK\r\n");
-        }
-      },
-    },
-  });
-}

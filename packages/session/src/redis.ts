@@ -10,6 +10,7 @@ import { createRedisClock } from "./redis-clock.ts";
 import { createReplicaGuard } from "./redis-guard.ts";
 import { isFinal, reason, type Witness, watchStart } from "./redis-reason.ts";
 import { createRegistryOver, type OnFault, type ScriptRunner } from "./redis-registry.ts";
+import { keepAlive } from "./redis-revive.ts";
 import { describe, parseRedisUrl, type RedisPlace } from "./redis-url.ts";
 import { loadScripts, type Script } from "./scripts.ts";
 import { defaultRegistrySettings, type RegistrySettings, type SessionRegistry } from "./session.ts";
@@ -82,6 +83,7 @@ export async function connectRedis(settings: RedisSettings): Promise<RedisConnec
   const common = await commonOptions(place, settings);
   const client = createClient(place, common, settings);
   client.on("error", (error) => onFault("connection", error));
+  const letGo = keepAlive(client);
   const witness = watchStart(
     client,
     place.hosts.map((host) => ({ ...common, ...host })),
@@ -90,6 +92,7 @@ export async function connectRedis(settings: RedisSettings): Promise<RedisConnec
     await ready(client, settings.startTimeoutMs ?? START_TIMEOUT_MS, witness);
     await checkVersions(client);
   } catch (error) {
+    letGo();
     client.disconnect();
     throw new Error(`Cannot use Redis ${describe(place)}: ${reason(error)}`, { cause: error });
   } finally {
@@ -98,7 +101,7 @@ export async function connectRedis(settings: RedisSettings): Promise<RedisConnec
   const { onUnguarded = () => {} } = settings;
   const guard = createReplicaGuard(() => primariesOf(client), onUnguarded);
   const look = place.kind === "single" ? async () => {} : guard.look; // it need not have replicas
-  const connection = toConnection(client, look);
+  const connection = toConnection(client, { look, letGo });
   await Promise.all([connection.ping(), look()]); // for its time, and its replicas
   return connection;
 }
@@ -209,8 +212,11 @@ function primariesOf(client: Redis | Cluster): Redis[] {
   return client instanceof Cluster ? client.nodes("master") : [client];
 }
 
-/** `look`: at each probe. */
-function toConnection(client: Redis | Cluster, look: () => Promise<void>): RedisConnection {
+/** `look`: at each probe. `letGo`: before the client is ended on purpose. */
+function toConnection(
+  client: Redis | Cluster,
+  { look, letGo }: { readonly look: () => Promise<void>; readonly letGo: () => void },
+): RedisConnection {
   let answeredMs = performance.now(); // the start just asked
   let refusedMs = Number.NEGATIVE_INFINITY;
   let isProbing = false;
@@ -250,6 +256,7 @@ function toConnection(client: Redis | Cluster, look: () => Promise<void>): Redis
     ping,
     async close() {
       clearInterval(probe);
+      letGo();
       const isEnded = client.status === "end";
       const ended = new Promise((resolve) => client.once("end", resolve));
       client.disconnect();
