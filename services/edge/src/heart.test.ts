@@ -68,6 +68,20 @@ describe("createHeart", () => {
     expect(rig.dead).toEqual(["b"]);
   });
 
+  test("two nodes that die after each other are dead, though one was the witness", async () => {
+    const rig = createRig();
+    await rig.runFor(leaseMs + 2000);
+
+    rig.stop("b");
+    rig.mute("b");
+    await rig.runFor(2000);
+    rig.stop("c");
+    rig.mute("c");
+    await rig.runFor(8000);
+
+    expect(rig.dead.toSorted()).toEqual(["b", "c"]);
+  });
+
   test("observer holds nobody for dead before it has reached the store for a lease", async () => {
     const rig = createRig();
     await rig.runFor(1000);

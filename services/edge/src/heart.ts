@@ -106,7 +106,12 @@ export function createHeart(
     const { answerMs, suspectMs } = times();
     for (let round = 0; round < rounds; round++) {
       const untilMs = clock.monotonic() + answerMs;
-      if (!(await isUnheard(name, answerMs))) return;
+      const heard = await listen(name, answerMs);
+      if (heard === "answer") return;
+      if (heard === "nothing") {
+        stopped.set(name, clock.monotonic()); // the witness may have died with it: ask anew
+        return;
+      }
       // NATS says at once that nobody listens there: who is just coming back gets its time.
       await clock.sleep(Math.max(1, untilMs - clock.monotonic()));
       if (isEnded || !stopped.has(name) || !isJudge()) return;
@@ -115,14 +120,15 @@ export function createHeart(
     if (diedAtMs !== null) onDead(name, diedAtMs);
   }
 
-  /** True: it does not answer, though the bus carries questions and answers. */
-  async function isUnheard(name: string, timeoutMs: number): Promise<boolean> {
+  /** "others": it does not answer, though the bus carries questions and answers. */
+  async function listen(name: string, timeoutMs: number): Promise<"answer" | "others" | "nothing"> {
     const { bus, id } = nodeOf();
     const ask = async (node: string) =>
       (await bus.ask(node, { type: "reach" }, { timeoutMs })).length > 0;
     const sure = witness === null ? [id] : [id, witness];
     const [isHeard, ...isCarried] = await Promise.all([name, ...sure].map(ask));
-    return !isHeard && isCarried.every(Boolean);
+    if (isHeard) return "answer";
+    return isCarried.every(Boolean) ? "others" : "nothing";
   }
 
   function failed(error: unknown): void {
