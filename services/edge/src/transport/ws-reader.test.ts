@@ -193,9 +193,21 @@ describe("the bound of a message", () => {
     }
   });
 
-  test("it is asked for anew: what was begun under a larger one ends under a smaller", () => {
+  test("no more is kept for fragments than it allows", () => {
+    const target = createTarget(5000);
+
+    readFrames(target, frame(0x02, payloadOf(3000)));
+    readFrames(target, frame(0x00, payloadOf(1000)));
+
+    expect(target.assembly?.heldBytes).toBe(5000);
+  });
+
+  test.each([
+    ["a frame", 0x82],
+    ["a fragment", 0x02],
+  ])("it is asked for anew: %s begun under a larger one ends under a smaller", (_, first) => {
     const target = createTarget(10_000);
-    const stream = frame(0x82, payloadOf(9000));
+    const stream = frame(first, payloadOf(9000));
     readFrames(target, stream.slice(0, 4000));
     target.maxBytes = strangerBytes;
 

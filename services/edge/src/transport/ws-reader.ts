@@ -114,7 +114,7 @@ export class Assembly {
       }
     }
     const count = Math.min(this.frameLeft, chunk.length - at);
-    if (count > 0) this.take(chunk, at, count);
+    if (count > 0) this.take(target, chunk, at, count);
     at += count;
     if (this.frameLeft === 0) this.finishFrame(target);
     else if (this.isTooLarge(target)) target.violated(FrameFault.tooLarge);
@@ -181,7 +181,7 @@ export class Assembly {
     return bytes > target.leastMessageBytes && bytes > target.messageBytesMax();
   }
 
-  private take(chunk: Uint8Array, at: number, count: number): void {
+  private take(target: FrameTarget, chunk: Uint8Array, at: number, count: number): void {
     const part = chunk.subarray(at, at + count);
     this.frameLeft -= count;
     if (this.control !== null) {
@@ -189,18 +189,19 @@ export class Assembly {
       this.controlLength += count;
       return;
     }
-    this.makeRoom(this.length + count);
+    this.makeRoom(target, this.length + count);
     this.piece.set(part, this.length);
     this.length += count;
   }
 
   /** A length that is only announced costs nothing; bytes that drip cost linear time. */
-  private makeRoom(bytes: number): void {
+  private makeRoom(target: FrameTarget, bytes: number): void {
     if (bytes <= this.piece.length) return;
     const isLast = this.head[0]! >= 0x80; // there is a head
     const frameEnd = bytes + this.frameLeft;
     // Nobody knows what follows a fragment: many small ones cost linear time, too.
-    const most = isLast ? frameEnd : Math.max(frameEnd, 2 * this.piece.length);
+    const growth = Math.min(Math.max(frameEnd, 2 * this.piece.length), target.messageBytesMax());
+    const most = isLast ? frameEnd : Math.max(bytes, growth);
     const larger = new Uint8Array(Math.min(most, Math.max(pieceBytesMin, 2 * bytes)));
     larger.set(this.piece.subarray(0, this.length));
     this.piece = larger;
