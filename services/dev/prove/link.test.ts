@@ -100,4 +100,21 @@ describe("openLink", () => {
     expect(performance.now() - askedMs).toBeGreaterThanOrEqual(39);
     socket.destroy();
   });
+
+  test("what is sent while a delay comes and goes arrives in its order", async () => {
+    await using place = await stand();
+    const { socket, seen } = dial(place.link);
+    let sent = "";
+    for (let round = 0; round < 200; round++) {
+      place.link.delay(round % 2 === 0 ? 3 : 0);
+      socket.write(`${round},`);
+      sent += `${round},`;
+      await Bun.sleep(round % 3);
+    }
+
+    await until("all echoes", () => seen.text.length === sent.length);
+
+    expect(seen.text).toBe(sent);
+    socket.destroy();
+  });
 });

@@ -144,13 +144,22 @@ export async function openLink(to: Address): Promise<Link> {
 
 /** Runs what it is given in order, each after its delay. */
 function createLater(): (delayMs: number, act: () => void) => void {
-  let lastMs = 0;
+  const waiting: { readonly atMs: number; readonly act: () => void }[] = [];
   return (delayMs, act) => {
-    const nowMs = performance.now();
-    lastMs = Math.max(lastMs, nowMs + delayMs);
-    if (lastMs <= nowMs) act();
-    else setTimeout(act, lastMs - nowMs);
+    // Nothing overtakes what waits, not even when its time has come and its timer is late.
+    if (delayMs === 0 && waiting.length === 0) act();
+    else {
+      waiting.push({ atMs: performance.now() + delayMs, act });
+      setTimeout(runDue, delayMs);
+    }
   };
+
+  /** There is a timer for each that waits; the last one finds whatever an early one left. */
+  function runDue(): void {
+    const nowMs = performance.now();
+    while (waiting[0] !== undefined && waiting[0].atMs <= nowMs + 1) waiting.shift()?.act();
+    if (waiting.length > 0) setTimeout(runDue, Math.max(1, waiting[0]!.atMs - nowMs));
+  }
 }
 
 function listening(server: Server, host: string, port: number): Promise<void> {

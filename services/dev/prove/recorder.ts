@@ -104,18 +104,6 @@ export function check(
   };
 }
 
-/** By code and reason of the Close, for a word about a run; others by how they ended. */
-export function closeCodes(views: readonly View[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const { closed, isLeft } of views) {
-    if (closed === null) continue;
-    const { closePush, how } = closed;
-    const word = closePush ? `${closePush.code} ${closePush.reason}` : isLeft ? "left" : how;
-    counts[word] = (counts[word] ?? 0) + 1;
-  }
-  return counts;
-}
-
 function brokenBy(view: View): string[] {
   const who = `${view.kind} of ${view.account} at ${view.url}`;
   const found: string[] = [];

@@ -7,6 +7,7 @@ import { until } from "../ground.ts";
 import type { Lab, LabEdge } from "../lab.ts";
 import { startLoad } from "../load.ts";
 import { createNatsLoss } from "../nats-loss.ts";
+import { askRedis } from "../redis-line.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 
 const healsMs = 60_000;
@@ -37,8 +38,11 @@ export const scenario: Scenario = {
     const choose = draw("faults");
     const faults = faultsOf(ground, trial);
     const told: string[] = [];
-    for (let round = 0; round < count({ short: 4, long: 60 }); round++) {
-      const fault = faults[Math.floor(choose() * faults.length)]!; // the draw is below 1
+    let left: Fault[] = []; // each comes once before any comes again
+    for (let round = 0; round < count({ short: 6, long: 60 }); round++) {
+      if (left.length === 0) left = [...faults];
+      const [fault] = left.splice(Math.floor(choose() * left.length), 1);
+      if (fault === undefined) continue; // the draw is below 1, so there is one
       told.push(fault.what);
       fault.begin();
       await Bun.sleep(faultMs[size]);
@@ -82,11 +86,23 @@ function faultsOf({ edges, servers }: Lab, { draw }: Trial): readonly Fault[] {
     begin: () => who.signal("SIGSTOP"),
     end: () => who.signal("SIGCONT"),
   });
+  const told = (what: string, on: string, off: string) => ({
+    what,
+    begin: () => void askRedis(redis, on).catch(() => {}), // it heals by what is said at the end
+    end: () => askRedis(redis, off),
+  });
   const links = ({ redisLink, natsLink }: LabEdge) => [redisLink!, natsLink!]; // the lab is linked
   const loss = createNatsLoss(0.3, draw("loss"));
   return [
     stopped("Redis stopped", redis),
     stopped("NATS stopped", nats),
+    {
+      what: "Redis killed, and empty again",
+      begin: () => redis.signal("SIGKILL"),
+      end: () => redis.restart(),
+    },
+    told("Redis without memory", "CONFIG SET maxmemory 1mb", "CONFIG SET maxmemory 0"),
+    told("Redis read-only", "REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
     ofOne(
       "edge killed",
       (one) => one.child.signal("SIGKILL"),

@@ -1,10 +1,10 @@
 /**
- * Redis and NATS go away and come back, under three edge processes. Goal: no open connection
+ * Redis goes away and comes back, under three edge processes. Goal: no open connection
  * notices, logins are answered in time, everything recovers by itself, nobody is told a lie.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { decodeErrorBody, Status } from "@holdfast/protocol";
-import { metric, until } from "../../prove/ground.ts";
+import { until } from "../../prove/ground.ts";
 import { present, renewed, resume, startTestCluster, type TestCluster } from "../support.ts";
 
 let cluster: TestCluster;
@@ -91,30 +91,4 @@ describe("Redis away", () => {
     expect((await wire.waitClosed()).closePush?.code).toBe(6);
     resumed.wire.reset();
   }, 60_000);
-});
-
-describe("NATS away", () => {
-  for (const how of ["killed", "frozen"] as const) {
-    test(`a duplicate login is displaced by renewal while NATS is ${how}`, async () => {
-      const account = `nats-${how}`;
-      const older = await present(url(tcp), await cluster.issue(account));
-      cluster.nats.signal(how === "killed" ? "SIGKILL" : "SIGSTOP");
-      const found = await metric(cluster, "holdfast_duplicate_closes_total", "reconcile");
-
-      const newer = await present(url(ws), await cluster.issue(account));
-      const closed = await older.wire.waitClosed(5000);
-
-      expect(newer.login).not.toBeNull();
-      expect(closed.closePush?.code).toBe(6);
-      const since = await metric(cluster, "holdfast_duplicate_closes_total", "reconcile");
-      expect(since).toBe(found + 1);
-      if (how === "killed") await cluster.nats.restart();
-      else cluster.nats.signal("SIGCONT");
-      await until(
-        "NATS to be back on all edges",
-        async () => (await metric(cluster, "holdfast_dependency_up", "nats")) === 3,
-      );
-      newer.wire.reset();
-    }, 60_000);
-  }
 });

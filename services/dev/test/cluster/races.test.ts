@@ -4,7 +4,6 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { WireClosed } from "@holdfast/client/wire";
-import { leaveAll } from "../../prove/aftermath.ts";
 import { metric, onlineOf, until } from "../../prove/ground.ts";
 import { present, resume, startTestCluster, type TestCluster } from "../support.ts";
 
@@ -17,6 +16,16 @@ afterAll(() => cluster.stop());
 /** Cyclic over all edges and both transports. */
 function urlOf(index: number): string {
   return cluster.urls[index % cluster.urls.length]!; // the remainder is in bounds
+}
+
+/** Seats are given back, and each connection is counted closed once. [I5] [I7] */
+async function allGone(): Promise<void> {
+  const total = (name: string) => metric(cluster, name);
+  await until("all connections to end", async () => (await total("holdfast_connections")) === 0);
+  await until("all seats to be left", async () => (await total("holdfast_logins_owned")) === 0);
+  const opened = await total("holdfast_connections_opened_total");
+  expect(await total("holdfast_closes_total")).toBe(opened);
+  expect(await total("holdfast_exceptions_total")).toBe(0);
 }
 
 describe("one login", () => {
@@ -53,7 +62,7 @@ describe("one login", () => {
     );
     expect(online).toBe(1);
     open[0]?.attempt?.wire.reset();
-    await leaveAll(cluster, null);
+    await allGone();
   }, 120_000);
 });
 
@@ -81,7 +90,7 @@ describe("one session", () => {
       expect(await onlineOf(cluster, [{ account, limit: 1 }])).toBe(1);
       expect(await metric(cluster, "holdfast_logins_owned")).toBe(1);
       for (const attempt of attempts) attempt?.wire.reset();
-      await leaveAll(cluster, null);
+      await allGone();
     }
   }, 60_000);
 });
