@@ -22,7 +22,7 @@ import {
 } from "./dispatch.ts";
 import { drainPeers } from "./drain.ts";
 import { createFence } from "./fence.ts";
-import { gate, gateOfUpgrade } from "./gate.ts";
+import { gate, gateOfUpgrade, isFull } from "./gate.ts";
 import { closeEnded, closeLosers } from "./handlers/login.ts";
 import { heartTimes } from "./heart.ts";
 import { createHub } from "./hub.ts";
@@ -316,6 +316,7 @@ function createNode(options: EdgeOptions, clock: Clock): EdgeNode {
     outbound,
     credentialKey: randomBytes(32),
     limits: packetLimits(config),
+    arriving: { count: 0 },
     bodyBytes: 0,
     isDraining: false,
   };
@@ -333,6 +334,8 @@ function createTransports(
     acceptors: config.acceptors,
     closeLingerMs: config.closeLingerMs,
     budget,
+    arriving: node.arriving,
+    isFull: () => isFull(node),
     gate: (_: "tcp" | "ws", origin: Origin) => gate(node, origin),
     events: createEvents(node),
     faults: createFaults(node),

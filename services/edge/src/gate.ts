@@ -6,7 +6,7 @@ import type { Origin, Refusal } from "./transport/transport.ts";
 /** When a socket has come, before anything of it is read. */
 export function gate(node: EdgeNode, origin: Origin): Refusal | null {
   const { hub, config, addresses } = node;
-  if (hub.sockets >= config.connectionsMax) return later(node, "limit");
+  if (isFull(node)) return later(node, "limit");
   if (hub.unauthenticated >= config.unauthenticatedMax) return later(node, "unauthenticated");
   const limited = addresses.refusalOf(addresses.keyOf(origin));
   return limited === null ? null : later(node, limited.reason, limited.waitMs);
@@ -21,6 +21,11 @@ export function gateOfUpgrade(node: EdgeNode, isRedisUp: boolean): Refusal | nul
   if (!isRedisUp) return later(node, "unavailable");
   if (admission.isOpen(node.clock.monotonic())) return null;
   return later(node, "unavailable", admission.retryAfterMs);
+}
+
+/** Sockets count from their acceptance on: each has a descriptor. */
+export function isFull({ hub, arriving, config }: EdgeNode): boolean {
+  return hub.sockets + arriving.count >= config.connectionsMax;
 }
 
 function later({ config }: EdgeNode, reason: Refusal["reason"], waitMs = 0): Refusal {

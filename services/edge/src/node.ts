@@ -16,6 +16,7 @@ import type { NodePushes } from "./push/pushes.ts";
 import type { RequestRates } from "./request-rates.ts";
 import type { Seats } from "./seats.ts";
 import type { BoundedRegistry } from "./store-lane.ts";
+import type { ArrivalCount } from "./transport/arrivals.ts";
 import type { OutboundBudget } from "./transport/transport.ts";
 import type { Upstream } from "./upstream/upstream.ts";
 import type { Watchdog } from "./watchdog.ts";
@@ -45,6 +46,8 @@ export interface EdgeNode {
   /** Credentials are derived with it, so that a repeated login needs no state. */
   readonly credentialKey: Uint8Array;
   readonly limits: NodeLimits;
+  /** Accepted sockets that have not been looked at yet. */
+  readonly arriving: ArrivalCount;
   /** Bodies being assembled, queued or awaiting an answer: at most `nodeBodyBytesMax`. [I6] */
   bodyBytes: number;
   /** The listeners are closed: logins are answered with 7 / 503. [§9] */

@@ -3,6 +3,7 @@
  * because the runtime's accept backlog is fixed at 512 and a storm overflows it.
  */
 import type { Socket, SocketHandler, TCPSocketListener } from "bun";
+import { type ArrivalCount, createArrivals } from "./arrivals.ts";
 import { Outbox } from "./outbox.ts";
 import {
   type Connection,
@@ -23,6 +24,9 @@ export interface TcpOptions<P> {
   readonly closeLingerMs: number;
   readonly budget: OutboundBudget;
   readonly gate: Gate;
+  readonly arriving: ArrivalCount;
+  /** Of connections, with those that arrive. */
+  readonly isFull: () => boolean;
   readonly events: ConnectionEvents<P>;
   readonly faults: TransportFaults;
   readonly now: () => number; // monotonic milliseconds
@@ -148,6 +152,9 @@ export function createTcpTransport<P>(options: TcpOptions<P>): Transport {
   const flushLater = createTurnFlush((error) => options.faults.failed("tcp", error));
   const shared: Shared<P> = { options, flushLater, lingering: new Set() };
   const open = new Set<TcpConnection<P>>();
+  const arrivals = createArrivals<TcpSocket<P>>({
+    ...{ waiting: options.arriving, isFull: options.isFull, look: guarded(opened) },
+  });
   let listeners: TCPSocketListener<TcpConnection<P> | null>[] = [];
   let port = 0;
 
@@ -169,6 +176,7 @@ export function createTcpTransport<P>(options: TcpOptions<P>): Transport {
     isLingering: () => shared.lingering.size > 0,
     async stop() {
       suspend();
+      arrivals.stop();
       for (const connection of open) connection.abort();
     },
   };
@@ -181,7 +189,7 @@ export function createTcpTransport<P>(options: TcpOptions<P>): Transport {
   function listen(onPort: number): TCPSocketListener<TcpConnection<P> | null> {
     const socket: SocketHandler<TcpConnection<P> | null> = {
       binaryType: "uint8array", // small bodies are cheaper to take out of it than of a Buffer
-      open: guarded(opened),
+      open: arrivals.take,
       data: guarded(received),
       drain: guarded(drained),
       end: guarded((ended: TcpSocket<P>) => {

@@ -4,6 +4,7 @@
  * that this node does not know of. Frames are read and written by ws-connection.ts.
  */
 import type { SocketHandler, TCPSocketListener } from "bun";
+import { type ArrivalCount, createArrivals } from "./arrivals.ts";
 import { claimPort } from "./tcp.ts";
 import type {
   ConnectionEvents,
@@ -39,6 +40,9 @@ export interface WsOptions<P> {
   readonly turnedAwayMax: number;
   readonly budget: OutboundBudget;
   readonly gate: Gate;
+  readonly arriving: ArrivalCount;
+  /** Of connections, with those that arrive. */
+  readonly isFull: () => boolean;
   /** Asked when the request is here, of a socket that was let in and counts. */
   readonly gateOfUpgrade: () => Refusal | null;
   readonly events: ConnectionEvents<P>;
@@ -54,6 +58,9 @@ export function createWsTransport<P>(options: WsOptions<P>): Transport {
     excuse,
   };
   const open = new Set<WsConnection<P>>();
+  const arrivals = createArrivals<WsSocket<P>>({
+    ...{ waiting: options.arriving, isFull: options.isFull, look: guarded(opened) },
+  });
   /** Sockets that are none of the node's connections; the oldest first. */
   const turnedAway = new Set<WsConnection<P>>();
   let listeners: TCPSocketListener<WsConnection<P> | null>[] = [];
@@ -84,6 +91,7 @@ export function createWsTransport<P>(options: WsOptions<P>): Transport {
       isSuspended = true;
       for (const listener of listeners) listener.stop(false);
       listeners = [];
+      arrivals.stop();
       for (const connection of [...open, ...turnedAway]) connection.abort();
     },
   };
@@ -91,7 +99,7 @@ export function createWsTransport<P>(options: WsOptions<P>): Transport {
   function listen(): TCPSocketListener<WsConnection<P> | null> {
     const socket: SocketHandler<WsConnection<P> | null> = {
       binaryType: "uint8array",
-      open: guarded(opened),
+      open: arrivals.take,
       data: guarded(received),
       drain: guarded((drained: WsSocket<P>) => drained.data?.drained()),
       close: guarded(closed),

@@ -92,7 +92,7 @@ export function createTestNode(
     outbound,
     credentialKey: new Uint8Array(32),
     limits: { login: limits, entering: { ...limits, hold: true }, open: limits },
-    ...{ bodyBytes: 0, isDraining: false },
+    ...{ arriving: { count: 0 }, bodyBytes: 0, isDraining: false },
   };
   return {
     node,
