@@ -166,6 +166,17 @@ describe("createAdmission", () => {
     expect(await waiting()).toEqual(["late"]);
   });
 
+  test("failures after a moment in which nothing ran are no store that is away", async () => {
+    const { admission, at } = start({ loginRate: 1, loginBurst: 20 });
+    enterAll(admission, createPeers(20), "auth");
+    const waiting = enterAll(admission, createPeers(1, "ws"), "auth");
+
+    for (let each = 0; each < 20; each++) admission.done(false);
+    at(251);
+
+    expect(await waiting()).toEqual(["waits"]);
+  });
+
   test("a tick lets in all that the rate has filled, however small the burst", async () => {
     const { admission, at } = start({ loginRate: 1000, loginBurst: 1 });
     const told = enterAll(admission, createPeers(200), "auth");

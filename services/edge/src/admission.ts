@@ -48,6 +48,9 @@ interface Ticket {
   readonly decide: (verdict: Verdict) => void;
 }
 
+/** A tick so late is a loop that stood still, be it for want of a processor. */
+const stallMs = 250;
+
 /** Two ticks of the node. */
 const ticksSeconds = 0.05;
 
@@ -72,6 +75,7 @@ export function createAdmission(options: {
   let inFlight = 0;
   let inFlightPeak = 0;
   let failures = 0;
+  let tickedMs = now();
   /** When the last would be let in of all that have a place: logins, and upgrades before them. */
   let expectedMs = 0;
 
@@ -149,6 +153,9 @@ export function createAdmission(options: {
   }
 
   function tick(nowMs: number): void {
+    // Calls that were given up while nothing ran here say nothing of the store.
+    if (nowMs - tickedMs > stallMs) failures = 0;
+    tickedMs = nowMs;
     if (waiting.size === 0) return;
     if (isAway()) refuseAuths(nowMs);
     release(nowMs); // first: after a moment in which nothing ran, there is room for many
