@@ -60,7 +60,7 @@ export const scenario: Scenario = {
 };
 
 async function restartAll(trial: Trial, lab: Lab, back: () => Promise<void>): Promise<void> {
-  const rounds = trial.size === "long" ? 3 : 1;
+  const rounds = trial.count({ short: 1, long: 3 });
   const codes: number[] = [];
   const spansMs: number[] = [];
   for (let round = 0; round < rounds; round++) {
