@@ -67,7 +67,10 @@ export function createAdmission(options: {
   const { loginRate, redisInFlightMax } = settings;
   // A bucket that held less than a tick lets in would slow down whoever waits.
   const loginBurst = Math.max(settings.loginBurst, Math.ceil(loginRate * ticksSeconds));
-  const loginQueueMs = Math.min(settings.loginQueueMs, settings.reconnectHoldMs);
+  // How long the queue may be, by the rate; and how long anybody waits, should that be too hopeful:
+  // a login that is refused costs its client a new token, or its session.
+  const { reconnectHoldMs } = settings;
+  const loginQueueMs = Math.min(settings.loginQueueMs, reconnectHoldMs);
   const eachMs = loginRate === 0 ? 0 : 1000 / loginRate;
   const bucket: Bucket = { tokens: loginBurst, filledMs: now() };
   const waiting = new Map<Peer, Ticket>(); // in the order of their arrival
@@ -161,7 +164,7 @@ export function createAdmission(options: {
     release(nowMs); // first: after a moment in which nothing ran, there is room for many
     // All wait equally long at most, so the first is the next to be late.
     for (const [peer, ticket] of waiting) {
-      if (nowMs - ticket.sinceMs < loginQueueMs) break;
+      if (nowMs - ticket.sinceMs < reconnectHoldMs) break;
       decide(peer, ticket, "late", nowMs);
     }
   }

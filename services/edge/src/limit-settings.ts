@@ -46,7 +46,7 @@ export const limitSettings = {
     min: 0,
     max: minute,
     meaning:
-      "A login waits this long for its turn, or EDGE_RECONNECT_HOLD_MS if less; then 7 / 503",
+      "The queue of logins, in time at their rate; more get 7 / 503. EDGE_RECONNECT_HOLD_MS at most",
   }),
   EDGE_REDIS_IN_FLIGHT_MAX: integer({
     default: 256,

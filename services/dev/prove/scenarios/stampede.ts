@@ -49,7 +49,6 @@ export const scenario: Scenario = {
     await tell(trial, storm);
     await Promise.all(crowd.map((one) => one.stop()));
     await neighbours.stop();
-    await victim.start();
   },
 };
 
