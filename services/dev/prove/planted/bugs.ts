@@ -44,6 +44,14 @@ export const bugs: readonly Bug[] = [
     reds: ["takeovers-unheard"],
   },
   {
+    name: "lease-by-read",
+    what: "a renewal looks at a lease and does not extend it",
+    file: "packages/session/src/renew.lua",
+    find: "if seat.ends - now < RENEW_BELOW_MS or is_newly_proven then",
+    replace: "if false then",
+    reds: ["online"],
+  },
+  {
     name: "id-two-back",
     what: "the first id of a session stays good",
     file: "packages/session/src/resume.lua",
