@@ -23,6 +23,8 @@ export async function checkFromOutside(lab: Lab): Promise<Outside> {
   const differs = async () => differences(accounts, standing(), await seatsOf(lab, accounts));
   await settled(async () => (await differs()).length === 0);
   broken.push(...(await differs()));
+  // What was asked a moment ago may be answered yet.
+  await settled(async () => standing().every(({ asked, answered }) => answered >= asked));
   const verdict = check(views, lab.overlapMsAt);
 
   lab.leaveAll();

@@ -130,6 +130,7 @@ export function startSdk(options: SdkOptions): Sdk {
     clearInterval(asking);
 
     async function ask(): Promise<void> {
+      if (isStopped) return;
       view.asked++;
       const body = new Uint8Array([1, 2, 3]);
       const answer = await wire.request(echo, body, { deadlineMs: 20_000 }).catch(() => null);
