@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises";
 import { Cluster, Redis, type RedisOptions } from "ioredis";
 import { isRefusalToWrite } from "./faults.ts";
 import { createRedisClock } from "./redis-clock.ts";
-import { createReplicaGuard } from "./redis-guard.ts";
+import { createPrimaryWatch } from "./redis-primaries.ts";
 import { isFinal, reason, type Witness, watchStart } from "./redis-reason.ts";
 import { createRegistryOver, type OnFault, type ScriptRunner } from "./redis-registry.ts";
 import { keepAlive } from "./redis-revive.ts";
@@ -46,6 +46,8 @@ export interface RedisSettings {
    * the start if it is any, and when it changes.
    */
   readonly onUnguarded?: (primaries: number) => void;
+  /** A primary is another Redis than before: promoted, or restarted. */
+  readonly onEpochChange?: () => void;
   /** Trouble that no call was waiting for. */
   readonly onFault?: OnFault;
 }
@@ -98,9 +100,12 @@ export async function connectRedis(settings: RedisSettings): Promise<RedisConnec
   } finally {
     witness.stop();
   }
-  const { onUnguarded = () => {} } = settings;
-  const guard = createReplicaGuard(() => primariesOf(client), onUnguarded);
-  const look = place.kind === "single" ? async () => {} : guard.look; // it need not have replicas
+  const { onUnguarded = () => {}, onEpochChange = () => {} } = settings;
+  const { look } = createPrimaryWatch({
+    primaries: () => primariesOf(client),
+    isReplicated: place.kind !== "single",
+    ...{ onUnguarded, onEpochChange },
+  });
   const connection = toConnection(client, { look, letGo });
   await Promise.all([connection.ping(), look()]); // for its time, and its replicas
   return connection;

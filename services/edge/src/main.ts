@@ -72,6 +72,10 @@ function main(): void {
         sentinelUsername: config.redisSentinelUser,
         sentinelPassword: config.redisSentinelPassword,
         caFile: config.redisCaFile,
+        onEpochChange() {
+          counts.redisEpochs.inc();
+          log.warn("redis_epoch_changed", { meaning: "a failover or a restart" });
+        },
         onUnguarded(primaries) {
           counts.redisUnguarded.set(primaries);
           const event = primaries > 0 ? "redis_unguarded" : "redis_guarded";

@@ -273,6 +273,10 @@ function faultMetrics(metrics: Metrics) {
       exceptions.labels({ where }).inc(),
     redisFailed: (reason: StoreFault) => dependency.labels({ dependency: "redis", reason }).inc(),
     natsFailed: (reason: string) => dependency.labels({ dependency: "nats", reason }).inc(),
+    redisEpochs: metrics.counter({
+      name: "holdfast_redis_epoch_changes_total",
+      help: "Failovers and restarts of Redis that were seen; each voids the unused tokens",
+    }),
     redisUnguarded: metrics.gauge({
       name: "holdfast_redis_unguarded_primaries",
       help: "Primaries with replicas that write without any: set min-replicas-to-write 1",

@@ -1,4 +1,4 @@
-/** Primaries that write although no replica hears them, as a connection under Sentinel tells it. */
+/** What a connection tells of its primaries: that they write unheard, or are others than before. */
 import { describe, expect, test } from "bun:test";
 import { startRedis, startRedisSentinel } from "@holdfast/servers";
 import { ask } from "../test/failover.ts";
@@ -34,4 +34,26 @@ describe("onUnguarded", () => {
     expect(told).toEqual([]);
     await redis.close();
   });
+});
+
+describe("onEpochChange", () => {
+  test("a restart of Redis is told of once, and its start not", async () => {
+    await using server = await startRedis();
+    let changes = 0;
+    const { promise: changed, resolve } = Promise.withResolvers<void>();
+    const redis = await connectRedis({
+      url: server.url,
+      onEpochChange() {
+        changes++;
+        resolve();
+      },
+    });
+    expect(changes).toBe(0);
+
+    await server.restart();
+
+    await changed;
+    expect(changes).toBe(1);
+    await redis.close();
+  }, 30_000);
 });
