@@ -205,7 +205,7 @@ describe("messages", () => {
     await expectClose(wire, "ws", 3, "text message");
   });
 
-  test("breach of the WebSocket protocol is ended by the library without a Close push", async () => {
+  test("breach of the WebSocket protocol is ended without a Close push", async () => {
     const { wire } = await openSession(edge, "ws");
 
     wire.sendFrame({ opcode: 2, payload: request(echo, 1), isMasked: false });
