@@ -14,9 +14,9 @@ export const scenario: Scenario = {
   name: "killed-edge",
   promises: [4],
   shows: "the seats of a node that was killed leave `online` at once, and are told once each",
-  async run({ lab, count, measure, log }) {
-    const leaseMs = count({ short: 12_000, long: 45_000 });
-    const isShort = leaseMs < 45_000;
+  async run({ lab, size, count, measure, log }) {
+    const isShort = size === "short";
+    const leaseMs = isShort ? 12_000 : 45_000;
     const ground = await lab({
       settings: isShort
         ? {

@@ -15,10 +15,10 @@ export const scenario: Scenario = {
   name: "paused-edge",
   promises: [1],
   shows: "a node that stood still answers nothing to connections whose seats have moved",
-  async run({ lab, count, measure }) {
+  async run({ lab, size, count, measure }) {
     const ground = await lab({ isLinked: true, settings: { EDGE_FLAP_DISPLACEMENTS_MAX: "0" } });
     const [moving, staying] = [count({ short: 60, long: 500 }), count({ short: 40, long: 200 })];
-    const pauseMs = count({ short: 3_000, long: 60_000 });
+    const pauseMs = size === "short" ? 3_000 : 60_000;
     const edge = ground.edges[0]!; // there are three
     const visits = await enterAll(ground, "paused", moving + staying, [0]);
     const older = visits.slice(0, moving);
@@ -30,7 +30,7 @@ export const scenario: Scenario = {
     edge.child.signal("SIGSTOP");
     const stoppedMs = performance.now();
     const newer = await enterAll(ground, "paused", moving, [1, 2]);
-    const asked = visits.map((visit) => ask(visit));
+    const asked = visits.map((visit) => ask(visit, pauseMs + 20_000));
     await Bun.sleep(Math.max(0, pauseMs - (performance.now() - stoppedMs)));
     edge.child.signal("SIGCONT");
     const wokeMs = performance.now();
@@ -85,11 +85,12 @@ async function enterAll(
 }
 
 /** How many of its requests are answered before it ends. */
-async function ask({ view, wire }: Visit): Promise<number> {
+async function ask({ view, wire }: Visit, deadlineMs: number): Promise<number> {
   const sent = Array.from({ length: requestsEach }, async (_, index) => {
     const command = index === 1 ? Command.heartbeat : echo;
     view.asked++;
-    const answer = await wire.request(command, Uint8Array.of(index)).catch(() => null);
+    const body = Uint8Array.of(index);
+    const answer = await wire.request(command, body, { deadlineMs }).catch(() => null);
     if (answer !== null) view.answered++;
     return answer === null ? 0 : 1;
   });
