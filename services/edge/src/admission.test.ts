@@ -22,9 +22,14 @@ function start(settings: Partial<typeof slow> & { redisInFlightMax?: number } = 
   return { admission, state, counted, at };
 }
 
-/** The admission looks at nothing of a peer but which it is, and its transport. */
-function createPeers(count: number, transport: "tcp" | "ws" = "tcp"): Peer[] {
-  return Array.from({ length: count }, () => ({ connection: { transport } }) as Peer);
+/** The admission looks at nothing of a peer but which it is, and its place. */
+function createPeers(count: number): Peer[] {
+  return Array.from({ length: count }, () => ({ placeMs: 0 }) as Peer);
+}
+
+/** As after as many upgrades; `isOpen` is not asked. */
+function createPlaced(count: number): Peer[] {
+  return Array.from({ length: count }, () => ({ placeMs: 1 }) as Peer);
 }
 
 /** What each was told, in the order they came; "waits" as long as nothing was said. */
@@ -98,7 +103,7 @@ describe("createAdmission", () => {
 
   test("the queue is never longer than a reconnect is held", async () => {
     const { admission, at } = start({ reconnectHoldMs: 200, loginRate: 1 });
-    const told = enterAll(admission, createPeers(3, "ws"), "reconnect");
+    const told = enterAll(admission, createPlaced(3), "reconnect");
 
     at(199);
     expect(await told()).toEqual(["in", "in", "waits"]);
@@ -153,7 +158,7 @@ describe("createAdmission", () => {
   test("sixteen failures in a row are a store that is away, an answer between them is not", async () => {
     const { admission, at } = start({ loginRate: 1, loginBurst: 40 });
     enterAll(admission, createPeers(40), "auth");
-    const waiting = enterAll(admission, createPeers(1, "ws"), "auth");
+    const waiting = enterAll(admission, createPlaced(1), "auth");
     for (let each = 0; each < 15; each++) admission.done(false);
     admission.done(true);
     for (let each = 0; each < 15; each++) admission.done(false);
@@ -169,7 +174,7 @@ describe("createAdmission", () => {
   test("failures after a moment in which nothing ran are no store that is away", async () => {
     const { admission, at } = start({ loginRate: 1, loginBurst: 20 });
     enterAll(admission, createPeers(20), "auth");
-    const waiting = enterAll(admission, createPeers(1, "ws"), "auth");
+    const waiting = enterAll(admission, createPlaced(1), "auth");
 
     for (let each = 0; each < 20; each++) admission.done(false);
     at(251);
@@ -207,7 +212,7 @@ describe("isOpen", () => {
 
   test("none passes while the queue is longer than its deadline", () => {
     const { admission, at } = start();
-    enterAll(admission, createPeers(8, "ws"), "auth");
+    enterAll(admission, createPlaced(8), "auth");
     expect(admission.isOpen(0)).toBe(false);
 
     at(100);
@@ -217,13 +222,35 @@ describe("isOpen", () => {
 
   test("whoever has passed keeps a place, though others come before it", async () => {
     const { admission } = start();
-    for (let each = 0; each < 3; each++) expect(admission.isOpen(0)).toBe(true);
+    const passed = createPeers(3);
+    for (const peer of passed) {
+      expect(admission.isOpen(0)).toBe(true);
+      admission.placed(peer);
+    }
 
     const others = enterAll(admission, createPeers(9), "auth");
-    const passed = enterAll(admission, createPeers(3, "ws"), "reconnect");
+    const told = enterAll(admission, passed, "reconnect");
 
     expect(await others()).toEqual(["in", "in", "waits", "waits", ...Array(5).fill("late")]);
-    expect(await passed()).toEqual(["waits", "waits", "waits"]);
+    expect(await told()).toEqual(["waits", "waits", "waits"]);
+  });
+
+  test("who leaves before the login gives the place back, unless its time is over", () => {
+    const { admission, state } = start();
+    const passed = createPeers(7);
+    for (const peer of passed) {
+      expect(admission.isOpen(0)).toBe(true);
+      admission.placed(peer);
+    }
+    expect(admission.isOpen(0)).toBe(false);
+
+    admission.left(passed[6]!); // there are seven
+    admission.left(passed[6]!);
+    expect([admission.isOpen(0), admission.isOpen(0)]).toEqual([true, false]);
+    state.nowMs = 100;
+    admission.left(passed[0]!);
+
+    expect([admission.isOpen(100), admission.isOpen(100)]).toEqual([true, false]); // of 100 ms
   });
 
   test("none passes while the first has waited too long, however short the queue", () => {

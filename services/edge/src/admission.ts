@@ -19,7 +19,7 @@ export interface Admission {
   done(isAnswered: boolean): void;
   /** One that was let in asks the store once more. False: not now. True: to be given back, too. */
   again(): boolean;
-  /** The peer has closed. */
+  /** The peer has closed, or its login was refused before it could enter. */
   left(peer: Peer): void;
   /** Lets in whoever's turn has come, and answers whoever has waited too long. */
   tick(nowMs: number): void;
@@ -29,6 +29,8 @@ export interface Admission {
    * refused costs some clients their session, and a refused upgrade does not. [§13.2]
    */
   isOpen(nowMs: number): boolean;
+  /** The place that `isOpen` has just kept is this peer's. */
+  placed(peer: Peer): void;
   /** When whoever is turned away had better come back: the queue is full now, and empty by then. */
   readonly retryAfterMs: number;
   readonly waiting: number;
@@ -97,6 +99,12 @@ export function createAdmission(options: {
     left(peer) {
       const ticket = waiting.get(peer);
       if (ticket) decide(peer, ticket, "left", now());
+      // Once its turn would have been, others have counted on it.
+      if (peer.placeMs > 0 && peer.placeMs > now()) expectedMs -= eachMs;
+      peer.placeMs = 0;
+    },
+    placed(peer) {
+      peer.placeMs = expectedMs;
     },
     tick,
     isOpen: (nowMs) => !isLong(nowMs) && hasPlace(nowMs),
@@ -114,8 +122,8 @@ export function createAdmission(options: {
 
   function enter(peer: Peer, kind: LoginKind): Promise<Verdict> | null {
     const nowMs = now();
-    // A WebSocket has its place since the upgrade.
-    const isExpected = peer.connection.transport === "ws" || hasPlace(nowMs);
+    const isExpected = peer.placeMs > 0 || hasPlace(nowMs);
+    peer.placeMs = 0;
     if (waiting.size === 0 && inFlight < redisInFlightMax) {
       if (take(bucket, loginRate, loginBurst, nowMs)) {
         start();

@@ -84,6 +84,8 @@ export class Peer {
   finishUntilMs = 0;
 
   // Login. [§9, D29, D30]
+  /** WebSocket: when its login would be let in, by the place kept since the upgrade; 0: none. */
+  placeMs = 0;
   attempts = 0;
   storeFailures = 0;
   earlyRequests = 0;
@@ -154,6 +156,7 @@ export function agree(peer: Peer, handshake: Handshake): void {
     peer.decoder = new Decoder(handshake.version, node.limits.login);
   }
   move(peer, loginPhase);
+  if (peer.connection.transport === "ws") node.admission.placed(peer);
   const now = node.clock.monotonic();
   node.metrics.entered(peer.connection.transport, "protocol", now - peer.openedMs);
   peer.deadlineMs = now + node.config.authTimeoutMs;

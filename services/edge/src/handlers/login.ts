@@ -86,6 +86,7 @@ async function enterWith(attempt: Attempt, credential: Credential): Promise<void
   const { node } = peer;
   const refuseUnasked = refusalOf(attempt, credential);
   if (refuseUnasked !== null) {
+    node.admission.left(peer); // others may have its place
     await null; // what came in one segment behind it waits, as behind any login [D29]
     refuseUnasked();
     return;
