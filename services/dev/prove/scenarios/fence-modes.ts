@@ -27,6 +27,7 @@ export const scenario: Scenario = {
   name: "fence-modes",
   promises: [1, 5],
   shows: "a node cut off from Redis closes its seats in time, by its mode, and an outage none",
+  isLongOnly: true, // the cluster test `fence` has the short form of it
   async run(trial) {
     // The long form has the product's own lease of 45 s.
     const leaseMs = trial.size === "short" ? 8_000 : 45_000;

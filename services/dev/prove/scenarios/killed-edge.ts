@@ -14,6 +14,7 @@ export const scenario: Scenario = {
   name: "killed-edge",
   promises: [4],
   shows: "the seats of a node that was killed leave `online` at once, and are told once each",
+  isLongOnly: true, // the cluster test `fence` has the short form of it
   async run({ lab, size, count, measure, log }) {
     const isShort = size === "short";
     const leaseMs = isShort ? 12_000 : 45_000;

@@ -39,7 +39,7 @@ export const scenario: Scenario = {
     const faults = faultsOf(ground, trial);
     const told: string[] = [];
     let left: Fault[] = []; // each comes once before any comes again
-    for (let round = 0; round < count({ short: 6, long: 60 }); round++) {
+    for (let round = 0; round < count({ short: 4, long: 60 }); round++) {
       if (left.length === 0) left = [...faults];
       const [fault] = left.splice(Math.floor(choose() * left.length), 1);
       if (fault === undefined) continue; // the draw is below 1, so there is one
