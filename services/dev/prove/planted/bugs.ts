@@ -41,7 +41,7 @@ export const bugs: readonly Bug[] = [
     file: "services/edge/src/seats.ts",
     find: "else if (verdict !== null) lost(",
     replace: "else if (!verdict) lost(",
-    reds: ["takeovers-unheard"],
+    reds: ["paused-edge", "takeovers-unheard"],
   },
   {
     name: "lease-by-read",
