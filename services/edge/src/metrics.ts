@@ -105,7 +105,10 @@ function connectionMetrics(metrics: Metrics) {
     name: "holdfast_refusals_cut_total",
     help: "WebSocket clients refused without their 503, as too many waited for it",
   });
-  for (const transport of transports) opened.labels({ transport });
+  for (const transport of transports) {
+    opened.labels({ transport });
+    rejected.labels({ transport, reason: "admission" }); // an alert adds it to another
+  }
   const lives = byTransport((transport) => duration.labels({ transport }));
   const opens = byTransport((transport) => opened.labels({ transport }));
   const slows = byTransport((transport) => slow.labels({ transport }));
