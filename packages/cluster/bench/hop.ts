@@ -95,7 +95,7 @@ function stamped(): ClusterEvent {
     type: "connect",
     account: String(nanoseconds()),
     by: { node: "edge-b", connection: "edge-b.7.1234" },
-    displaced: ["edge-a.3.5678"],
+    displaced: [{ connection: "edge-a.3.5678", generation: 1_790_000_000_000_001 }],
     takenOver: [],
     atMs: Date.now(),
     ack: false,

@@ -8,6 +8,16 @@ export interface Address {
   readonly connection: string;
 }
 
+/** A connection of the receiver that lost its seat. */
+export interface Loser {
+  readonly connection: string;
+  /**
+   * Of the seat it lost: one that holds a higher by now has come back, and lost nothing. 0: not
+   * said, by a node of the release before.
+   */
+  readonly generation: number;
+}
+
 export type ClusterEvent =
   /** The connect event: `account` connected at `by`; these connections of yours lost their seat. */
   | {
@@ -15,15 +25,15 @@ export type ClusterEvent =
       readonly account: string;
       readonly by: Address;
       /** Pushed out by a newer login. */
-      readonly displaced: readonly string[];
+      readonly displaced: readonly Loser[];
       /** Taken over by the reconnect of the same session. */
-      readonly takenOver: readonly string[];
+      readonly takenOver: readonly Loser[];
       /** When the newer connection was answered, milliseconds since 1970: for the delay metric. */
       readonly atMs: number;
       /** `by.node` waits for `acked`. A node of the release before does not ask for it. */
       readonly ack: boolean;
     }
-  /** These connections of `node`, displaced by your connection `by`, have gone. */
+  /** These connections of `node` have no seat any more that your connection `by` took. */
   | {
       readonly type: "acked";
       readonly node: string;

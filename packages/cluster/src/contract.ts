@@ -21,8 +21,11 @@ export const connectEvent: Extract<ClusterEvent, { type: "connect" }> = {
   type: "connect",
   account: "konto-Ä-账户-🦀",
   by: { node: "b", connection: "b.7.1" },
-  displaced: ["a.3.1", "a.3.2"],
-  takenOver: ["a.3.9"],
+  displaced: [
+    { connection: "a.3.1", generation: 1_790_000_000_000_001 },
+    { connection: "a.3.2", generation: 7 },
+  ],
+  takenOver: [{ connection: "a.3.9", generation: 8 }],
   atMs: 1_790_000_000_123,
   ack: true,
 };
@@ -125,7 +128,8 @@ function publishContract(rig: () => BusRig): void {
     const inbox = createInbox<ClusterEvent>();
     const bus = await rig().bus();
     await bus.subscribe("a", inbox.deliver);
-    const [displaced, takenOver] = [ids.slice(0, 1700), ids.slice(1700)];
+    const losers = ids.map((connection, generation) => ({ connection, generation }));
+    const [displaced, takenOver] = [losers.slice(0, 1700), losers.slice(1700)];
 
     bus.publish("a", { ...connectEvent, displaced, takenOver });
     bus.publish("a", { type: "ended", connections: ids, reason: "revoke" });

@@ -3,7 +3,7 @@
  * subject, what comes out is a whole event, or an error that says what was wrong.
  */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import type { Address, Answer, ClusterEvent, Question } from "./bus.ts";
+import type { Address, Answer, ClusterEvent, Loser, Question } from "./bus.ts";
 import {
   AnswerSchema,
   EnvelopeSchema,
@@ -36,8 +36,8 @@ export function decodeEvent(bytes: Uint8Array): ClusterEvent | Question {
         type: "connect",
         account: event.value.account,
         by: address(event.value.by),
-        displaced: event.value.displaced,
-        takenOver: event.value.takenOver,
+        displaced: losers(event.value.displaced, event.value.displacedGenerations),
+        takenOver: losers(event.value.takenOver, event.value.takenOverGenerations),
         atMs: integer(event.value.atMs),
         ack: event.value.ack,
       };
@@ -63,7 +63,12 @@ function wireEvent(event: ClusterEvent | Question) {
   switch (event.type) {
     case "connect": {
       const { account, displaced, takenOver, ack } = event;
-      const lists = { displaced: [...displaced], takenOver: [...takenOver] };
+      const lists = {
+        displaced: displaced.map(({ connection }) => connection),
+        takenOver: takenOver.map(({ connection }) => connection),
+        displacedGenerations: displaced.map(({ generation }) => BigInt(generation)),
+        takenOverGenerations: takenOver.map(({ generation }) => BigInt(generation)),
+      };
       const moment = { atMs: wireTime(event.atMs), ack };
       const value = { account, by: wireAddress(event.by), ...lists, ...moment };
       return { case: "connect" as const, value };
@@ -83,6 +88,12 @@ function wireEvent(event: ClusterEvent | Question) {
     default:
       return event satisfies never;
   }
+}
+
+function losers(connections: readonly string[], generations: readonly bigint[]): Loser[] {
+  return connections.map((connection, index) => {
+    return { connection, generation: integer(generations[index] ?? 0n) };
+  });
 }
 
 function wireAddress({ node, connection }: Address) {

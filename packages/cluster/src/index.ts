@@ -6,6 +6,7 @@ export type {
   BusFault,
   ClusterBus,
   ClusterEvent,
+  Loser,
   Notice,
   Question,
 } from "./bus.ts";

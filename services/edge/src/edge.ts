@@ -23,7 +23,7 @@ import {
 import { drainPeers } from "./drain.ts";
 import { createFence } from "./fence.ts";
 import { gate, gateOfUpgrade, isFull } from "./gate.ts";
-import { closeEnded, closeLosers } from "./handlers/login.ts";
+import { closeEnded, closeLosers } from "./handlers/losers.ts";
 import { heartTimes } from "./heart.ts";
 import { createHub } from "./hub.ts";
 import { type ConnectEvent, createKicks, kickTickMs } from "./kicks.ts";
@@ -250,10 +250,11 @@ function jittered(intervalMs: number): number {
 /** What other nodes and operators say to this one. */
 function told(node: EdgeNode, event: ClusterEvent, options: EdgeOptions): void {
   switch (event.type) {
-    case "connect":
-      closeLosers(node, event.displaced, event.takenOver, node.clock.now() - event.atMs);
-      if (event.ack) acknowledge(node, event);
+    case "connect": {
+      const settled = closeLosers(node, event, node.clock.now() - event.atMs);
+      if (event.ack && settled.length > 0) acknowledge(node, event, settled);
       return;
+    }
     case "acked":
       node.kicks.acked(event);
       return;
@@ -269,8 +270,7 @@ function told(node: EdgeNode, event: ClusterEvent, options: EdgeOptions): void {
 }
 
 /** Whoever is not here has gone: connection ids are never used again. */
-function acknowledge(node: EdgeNode, { by, displaced, takenOver }: ConnectEvent): void {
-  const connections = [...displaced, ...takenOver];
+function acknowledge(node: EdgeNode, { by }: ConnectEvent, connections: readonly string[]): void {
   node.bus.publish(by.node, { type: "acked", node: node.id, by: by.connection, connections });
 }
 

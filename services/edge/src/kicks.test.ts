@@ -114,8 +114,12 @@ function createRig(settings = {}) {
     isConnected: () => !isAway,
   };
   const kicks = createKicks(() => ({ ...made.node, bus }));
+  const losers = (ids: readonly string[]) => {
+    return ids.map((connection) => ({ connection, generation: Number(connection) + 100 }));
+  };
   const event = (displaced: readonly string[], takenOver: readonly string[]) => ({
-    ...{ account: "anna", by, displaced, takenOver, atMs: 7 },
+    ...{ account: "anna", by, displaced: losers(displaced), takenOver: losers(takenOver) },
+    atMs: 7,
   });
   return {
     ...{ sent, kicks, event, metric: made.metric },

@@ -3,7 +3,7 @@
  * word; without this the loser would be found by its next renewal only. One record for each node
  * that a login displaced somebody on, one timer for all, and nothing that waits. [I3]
  */
-import type { ClusterEvent } from "@holdfast/cluster";
+import type { ClusterEvent, Loser } from "@holdfast/cluster";
 import type { EdgeNode } from "./node.ts";
 
 export const kickTickMs = 1000;
@@ -42,9 +42,9 @@ export function createKicks(nodeOf: () => EdgeNode): Kicks {
     },
   };
 
-  function tell(name: string, told: Omit<ConnectEvent, "type" | "ack">): void {
+  function tell(name: string, about: Omit<ConnectEvent, "type" | "ack">): void {
     const { bus, clock, config, metrics } = nodeOf();
-    const event: ConnectEvent = { type: "connect", ...told, ack: true };
+    const event: ConnectEvent = { type: "connect", ...about, ack: true };
     bus.publish(name, event);
     const key = keyOf(name, event.by.connection);
     const nowMs = clock.monotonic();
@@ -53,7 +53,8 @@ export function createKicks(nodeOf: () => EdgeNode): Kicks {
       metrics.kickGivenUp("full"); // its renewal will find it
       return;
     }
-    const isOther = (id: string) => !event.displaced.includes(id) && !event.takenOver.includes(id);
+    const told = new Set([...event.displaced, ...event.takenOver].map((one) => one.connection));
+    const isOther = ({ connection }: Loser) => !told.has(connection);
     const merged = before && {
       ...event,
       displaced: [...before.event.displaced.filter(isOther), ...event.displaced],
@@ -68,8 +69,9 @@ export function createKicks(nodeOf: () => EdgeNode): Kicks {
     const kick = kicks.get(key);
     if (kick === undefined) return;
     const gone = new Set(connections);
-    const displaced = kick.event.displaced.filter((id) => !gone.has(id));
-    const takenOver = kick.event.takenOver.filter((id) => !gone.has(id));
+    const isLeft = ({ connection }: Loser) => !gone.has(connection);
+    const displaced = kick.event.displaced.filter(isLeft);
+    const takenOver = kick.event.takenOver.filter(isLeft);
     if (displaced.length + takenOver.length === 0) kicks.delete(key);
     else kick.event = { ...kick.event, displaced, takenOver };
   }

@@ -19,6 +19,7 @@ import {
 } from "@holdfast/protocol";
 import type { Seat, Session } from "@holdfast/session";
 import type { Call } from "./handlers/forward.ts";
+import type { Loss } from "./handlers/losers.ts";
 import type { ConnectionState } from "./hub.ts";
 import type { EdgeNode } from "./node.ts";
 import type { PushLane } from "./push/delivery.ts";
@@ -88,6 +89,10 @@ export class Peer {
   placeMs = 0;
   attempts = 0;
   storeFailures = 0;
+  /** A login was given up, and may have taken a seat all the same. */
+  isUnsure = false;
+  /** A seat that was lost while a login is decided, perhaps that login's. */
+  loss: Loss | null = null;
   earlyRequests = 0;
   /** What came while a login was decided; raw WebSocket messages are decoded afterwards. */
   waiting: (Packet | Uint8Array)[] | null = null;

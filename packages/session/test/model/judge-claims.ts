@@ -93,10 +93,6 @@ export function createClaimJudge(views: Views) {
   ): void {
     const { sid, generation, expiresAtMs } = session;
     const { connection } = about.seat;
-    if (known?.connection === connection || views.claimants.has(connection)) {
-      views.repeaters.add(connection);
-    }
-    views.claimants.add(connection);
     if (!known) {
       views.sessions.set(sid, {
         ...{ sid, tag: about.tag, login: session.loginGeneration, generation, connection },

@@ -66,12 +66,10 @@ export function createJudge(now: () => number) {
 
   /** A node ends the connection that held this seat: somebody else must have got its place. */
   function mayClose(
-    { session: held, seat }: Held,
+    { session: held }: Held,
     ending: "displaced" | "takenOver" | "sessionEnded",
   ): void {
     const session = views.sessions.get(held.sid);
-    // News of a seat that it had before, by a call whose answer was lost, may still hit it.
-    if (views.repeaters.has(seat.connection)) return;
     if (session && session.expiresAtMs <= views.now()) return; // it need not be remembered
     if (!session) throw new Broken(`${ending} was said to one who never had a seat`);
     if (ending === "takenOver") {

@@ -63,8 +63,8 @@ export function createNames() {
 
 export function toldLosers({ displaced, takenOver }: ConnectEvent): string {
   const parts = [
-    ...displaced.map((one) => `${one} displaced`),
-    ...takenOver.map((one) => `${one} taken over`),
+    ...displaced.map((one) => `${one.connection} displaced`),
+    ...takenOver.map((one) => `${one.connection} taken over`),
   ];
   return parts.join(", ");
 }

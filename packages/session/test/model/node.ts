@@ -36,6 +36,9 @@ export interface Peer {
     | { readonly at: "closed"; readonly ending: Ending };
   /** The client is gone; its node need not have noticed. */
   isCut: boolean;
+  /** A login was given up, and may have taken a seat all the same. */
+  isUnsure: boolean;
+  loss: { readonly generation: number; readonly ending: "displaced" | "takenOver" } | null;
   readonly hears: {
     admitted(claim: Claim): void;
     refused(why: Refusal | "unavailable"): void;
@@ -43,10 +46,16 @@ export interface Peer {
   };
 }
 
+/** A connection, and the generation of the seat that it lost. */
+export interface Loser {
+  readonly connection: string;
+  readonly generation: number;
+}
+
 export interface ConnectEvent {
   readonly to: string;
-  readonly displaced: readonly string[];
-  readonly takenOver: readonly string[];
+  readonly displaced: readonly Loser[];
+  readonly takenOver: readonly Loser[];
 }
 
 export interface ModelNode {
@@ -96,6 +105,7 @@ export function createNode(id: string, outside: Outside): ModelNode {
     const connection = `${id}-c${++connections}`;
     const peer: Peer = {
       ...{ seat: { node: id, connection }, node, hears, isCut: false },
+      ...{ isUnsure: false, loss: null },
       phase: { at: "login" },
     };
     peers.set(connection, peer);
@@ -109,6 +119,7 @@ export function createNode(id: string, outside: Outside): ModelNode {
     try {
       answer = withoutRevocation(await ask(peer, kind, credential));
     } catch (error) {
+      peer.isUnsure = true;
       if (!(error instanceof RegistryUnavailable)) outside.failed(error);
       if (backToLogin(peer)) hear(peer, () => peer.hears.refused("unavailable"));
       return;
@@ -130,6 +141,7 @@ export function createNode(id: string, outside: Outside): ModelNode {
       try {
         return await registry.resume(credential, presented);
       } catch (error) {
+        peer.isUnsure = true;
         const isOver = store.now() >= giveUpMs || peer.phase.at !== "entering";
         if (isOver || !(error instanceof RegistryUnavailable)) throw error;
       }
@@ -138,6 +150,9 @@ export function createNode(id: string, outside: Outside): ModelNode {
 
   function admitted(peer: Peer, kind: "login" | "resume", claim: Claim): void {
     tellLosers(peer, claim);
+    const { loss } = peer;
+    peer.loss = null;
+    if (loss && claim.session.generation <= loss.generation) close(peer, loss.ending);
     if (peer.phase.at === "entering") {
       const { session } = claim;
       const { seat } = peer;
@@ -157,7 +172,9 @@ export function createNode(id: string, outside: Outside): ModelNode {
     const takenOver = claim.takenOver.filter(isOther);
     for (const to of new Set([...displaced, ...takenOver].map((seat) => seat.node))) {
       const on = (seats: readonly LostSeat[]) =>
-        seats.filter((seat) => seat.node === to).map((seat) => seat.connection);
+        seats
+          .filter((seat) => seat.node === to)
+          .map(({ connection, generation }) => ({ connection, generation }));
       const event = { to, displaced: on(displaced), takenOver: on(takenOver) };
       if (to === id) told(event);
       else outside.publish(event);
@@ -165,14 +182,25 @@ export function createNode(id: string, outside: Outside): ModelNode {
   }
 
   function told({ displaced, takenOver }: ConnectEvent): void {
-    for (const [connections, ending] of [
+    for (const [losers, ending] of [
       [displaced, "displaced"],
       [takenOver, "takenOver"],
     ] as const) {
-      for (const connection of connections) {
+      for (const { connection, generation } of losers) {
         const peer = peers.get(connection);
-        if (peer) close(peer, ending);
+        if (peer) lose(peer, { generation, ending });
       }
+    }
+  }
+
+  /** As the edge does, in handlers/losers.ts: news may be older than the seat it meets. */
+  function lose(peer: Peer, loss: NonNullable<Peer["loss"]>): void {
+    const { phase } = peer;
+    if (phase.at === "open") {
+      if (phase.held.session.generation <= loss.generation) close(peer, loss.ending);
+    } else if (phase.at === "entering") {
+      if (!peer.isUnsure) close(peer, loss.ending);
+      else if (loss.generation >= (peer.loss?.generation ?? 0)) peer.loss = loss;
     }
   }
 

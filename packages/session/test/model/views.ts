@@ -56,12 +56,9 @@ export function createViews(now: () => number) {
   const leases = new Map<string, number>(); // by seat: until when it may stand at most
   const leasesLeast = new Map<string, number>(); // and at least: a renewal need not write
   const renewed = new Set<string>(); // seats that have more than a first lease
-  const claimants = new Set<string>(); // connections
-  /** Connections that claimed more than once, since an answer did not come. */
-  const repeaters = new Set<string>();
   const told = new Set<string>(); // lapsed seats that somebody was told of
   const views = {
-    ...{ now, tokens, sessions, leases, leasesLeast, renewed, claimants, repeaters },
+    ...{ now, tokens, sessions, leases, leasesLeast, renewed },
     ...{ issued, lost, isGood, isRenewed, isOver, limitOf, accountOf, loginOf, sidOf },
     ...{ overNow, nobodyNew, tell },
     /** The store has lost writes: then less is promised. */

@@ -20,7 +20,6 @@ import {
 import {
   type Claim,
   deriveCredential,
-  type LostSeat,
   type Presented,
   parseSessionId,
   parseToken,
@@ -32,7 +31,8 @@ import { spread, type Verdict } from "../admission.ts";
 import type { LoginOutcome } from "../metrics.ts";
 import type { EdgeNode } from "../node.ts";
 import { notify } from "../notices.ts";
-import { backToLogin, begin, close, enter, type Peer, respond, respondError } from "../peer.ts";
+import { backToLogin, begin, enter, type Peer, respond, respondError } from "../peer.ts";
+import { closeEnded, hasLost, tellLosers } from "./losers.ts";
 
 interface Attempt {
   readonly peer: Peer;
@@ -172,6 +172,7 @@ async function ask(
       return await claim(peer.node, kind, credential.secret, presented);
     } catch (error) {
       if (!(error instanceof RegistryUnavailable)) throw error;
+      peer.isUnsure = true;
       do {
         const isOver = clock.monotonic() + retryPauseMs >= giveUpMs;
         if (isOver || peer.phase.at !== "entering") throw error;
@@ -208,7 +209,7 @@ function admitted(attempt: Attempt, claim: Claim): void {
   const isNew = kind === "auth";
   // Whatever has become of this peer, the seats it took are lost, and their nodes must know.
   tellLosers(node, peer, claim);
-  if (!enter(peer, claim.session, attempt.askedMs)) {
+  if (hasLost(peer, claim.session) || !enter(peer, claim.session, attempt.askedMs)) {
     vacate(attempt, claim);
     return;
   }
@@ -241,54 +242,6 @@ function isDuplicate(ending: EndingName): boolean {
   return ending === "displaced" || ending === "takenOver" || ending === "sessionEnded";
 }
 
-function tellLosers(node: EdgeNode, by: Peer, claim: Claim): void {
-  const { account } = claim.session;
-  const atMs = node.clock.now();
-  // A call that was given up may have seated this very connection, which then goes on in its new
-  // seat: it is no loser.
-  const isOther = (seat: LostSeat) => seat.node !== node.id || seat.connection !== by.id;
-  const lost = {
-    displaced: claim.displaced.filter(isOther),
-    takenOver: claim.takenOver.filter(isOther),
-  };
-  const nodes = new Set([...lost.displaced, ...lost.takenOver].map((seat) => seat.node));
-  for (const name of nodes) {
-    const displaced = connectionsOn(name, lost.displaced);
-    const takenOver = connectionsOn(name, lost.takenOver);
-    if (name === node.id) closeLosers(node, displaced, takenOver, 0);
-    else {
-      node.kicks.tell(name, { account, by: by.seat, displaced, takenOver, atMs });
-    }
-  }
-  for (const seat of claim.lapsed) {
-    notify(node, "lapsed", { ...claim.session, ...seat }, seat);
-    node.metrics.seatLapsed("lapsed");
-  }
-}
-
-function connectionsOn(node: string, seats: readonly LostSeat[]): string[] {
-  return seats.filter((seat) => seat.node === node).map((seat) => seat.connection);
-}
-
-/** These connections of this node lost their seats to a newer one. [I3] */
-export function closeLosers(
-  node: EdgeNode,
-  displaced: readonly string[],
-  takenOver: readonly string[],
-  delayMs: number,
-): void {
-  const lists = [
-    [displaced, "displaced", "event"],
-    [takenOver, "takenOver", "resume"],
-  ] as const;
-  for (const [connections, ending, foundBy] of lists) {
-    for (const id of connections) {
-      const loser = node.hub.peers.get(id);
-      if (loser && close(loser, ending)) node.metrics.duplicateClosed(foundBy, delayMs);
-    }
-  }
-}
-
 const refusals: Record<Refusal, { error: GatewayError; ending: EndingName; as: LoginOutcome }> = {
   token: { error: gatewayErrors.tokenInvalid, ending: "authRefused", as: "unknown" },
   epoch: { error: gatewayErrors.tokenInvalid, ending: "authRefused", as: "epoch_stale" },
@@ -315,14 +268,6 @@ function revoked(attempt: Attempt, { refusal, account, ended }: Revocation): voi
     else node.bus.publish(seat.node, { type: "ended", connections, reason });
   }
   refused(attempt, refusal);
-}
-
-/** The sessions of these connections of this node are over. */
-export function closeEnded(node: EdgeNode, connections: readonly string[]): void {
-  for (const id of connections) {
-    const peer = node.hub.peers.get(id);
-    if (peer) close(peer, "sessionEnded");
-  }
 }
 
 /** Answered at once; Close comes after a grace in which the client may try again or leave. [D30] */

@@ -195,7 +195,9 @@ for (const transport of transports) {
 
       cluster.hub.bus().publish(first.config.nodeId, {
         ...{ type: "connect", account: "alice", by: { node: "far", connection: "9" } },
-        ...{ displaced: ["1"], takenOver: ["2x"], atMs: Date.now(), ack: false },
+        displaced: [{ connection: "1", generation: Number.MAX_SAFE_INTEGER }],
+        takenOver: [{ connection: "2x", generation: Number.MAX_SAFE_INTEGER }],
+        ...{ atMs: Date.now(), ack: false },
       });
 
       await settle(wire);

@@ -1,0 +1,95 @@
+/** News of lost seats that meets a connection in any state, and may be older than its seat. */
+import { describe, expect, test } from "bun:test";
+import { createSession, createTestNode } from "../../test/support/test-node.ts";
+import { backToLogin, begin, enter, Peer } from "../peer.ts";
+import { closeLosers, hasLost } from "./losers.ts";
+
+const handshake = { version: 1, codec: 1, platform: 9, reserve: 0 } as const;
+
+function session(generation: number) {
+  return { ...createSession("anna"), generation };
+}
+
+function createRig() {
+  const made = createTestNode();
+  const peer = new Peer(made.node, made.connect("tcp"), handshake);
+  begin(peer);
+  return {
+    peer,
+    news: (generation: number) =>
+      closeLosers(
+        made.node,
+        { displaced: [{ connection: peer.id, generation }], takenOver: [] },
+        12,
+      ),
+  };
+}
+
+describe("closeLosers", () => {
+  test("connection that still holds the seat is closed, and settled", () => {
+    const { peer, news } = createRig();
+    enter(peer, session(7));
+
+    expect(news(7)).toEqual([peer.id]);
+    expect(peer.phase).toEqual({ at: "closed", ending: "displaced" });
+  });
+
+  test("connection that holds a newer seat by now stays, and is settled", () => {
+    const { peer, news } = createRig();
+    enter(peer, session(8));
+
+    expect(news(7)).toEqual([peer.id]);
+    expect(peer.phase.at).toBe("open");
+  });
+
+  test("news that does not say which seat was lost closes whatever it meets", () => {
+    const { peer, news } = createRig();
+    enter(peer, session(8));
+
+    news(0);
+
+    expect(peer.phase.at).toBe("closed");
+  });
+
+  test("connection that has gone is settled", () => {
+    const { peer, news } = createRig();
+    enter(peer, session(7));
+    news(7);
+
+    expect(news(7)).toEqual([peer.id]);
+  });
+
+  test("first login that is being decided is closed at once: the seat can be no other's", () => {
+    const { peer, news } = createRig();
+
+    expect(news(7)).toEqual([peer.id]);
+    expect(peer.phase.at).toBe("closed");
+  });
+
+  test("connection whose login was given up has no seat to lose", () => {
+    const { peer, news } = createRig();
+    peer.isUnsure = true;
+    backToLogin(peer, "storeUnavailable");
+
+    expect(news(7)).toEqual([peer.id]);
+    expect(peer.phase.at).toBe("login");
+  });
+});
+
+describe("hasLost", () => {
+  test.each([
+    ["the seat that was lost is the one it got: closed", 7, "closed"],
+    ["the seat that it got is newer: let in", 8, "open"],
+  ] as const)("login after one that was given up, %s", (_, generation, at) => {
+    const { peer, news } = createRig();
+    peer.isUnsure = true;
+
+    expect(news(7)).toEqual([]); // not settled: told again until the answer is here
+    expect(news(3)).toEqual([]); // older news does not replace newer
+    expect(peer.phase.at).toBe("entering");
+    if (!hasLost(peer, session(generation))) enter(peer, session(generation));
+
+    expect(peer.phase.at).toBe(at);
+    expect(peer.loss).toBeNull();
+  });
+});
