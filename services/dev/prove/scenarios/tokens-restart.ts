@@ -59,20 +59,23 @@ async function standsStill({ measure, count }: Trial, lab: Lab): Promise<void> {
   lab.leaveAll();
 }
 
-/** Presented while Redis dies and returns, and once more when all is well. */
+/** Half of them are used when Redis dies, half are presented while it does; then all once more. */
 async function comesBack({ measure, count }: Trial, lab: Lab): Promise<void> {
   const [redis] = lab.servers.redis;
   const tickets = await issueTickets(lab, "killed", count({ short: 40, long: 2_000 }));
-  const running = contest(lab, tickets, (index) => around(lab, index), 4_000);
+  const half = tickets.length / 2;
+  const urls = (index: number) => around(lab, index);
+  const before = await contest(lab, tickets.slice(0, half), urls, 4_000);
+  const running = contest(lab, tickets.slice(half), urls, 4_000);
   await Bun.sleep(10); // in the midst of them
   redis?.signal("SIGKILL");
   await redis?.restart();
-  const first = await running;
+  const accepts = [...before.accepts, ...(await running).accepts];
   await recovered(lab);
   const second = await again(lab, tickets);
 
-  const sessions = first.accepts.map((accepts, index) => accepts + second[index]!); // as many
-  const note = `${tickets.length} tokens, ${countOf(first.accepts, 1)} used before or after`;
+  const sessions = accepts.map((times, index) => times + second[index]!); // as many
+  const note = `${tickets.length} tokens, ${countOf(accepts, 1)} used by then`;
   measure({
     promise,
     what: `killed, with its AOF: ${what}`,
