@@ -15,7 +15,10 @@ export interface Sdk {
   readonly account: string;
   readonly isOpen: boolean;
   readonly story: Story;
-  /** Goes on until it was told; the connection that stands then is left open. */
+  /**
+   * Goes on until it was told; the connection that stands then is left open. Resolves when what it
+   * has asked is answered.
+   */
   stop(): Promise<void>;
 }
 
@@ -62,6 +65,7 @@ export function startSdk(options: SdkOptions): Sdk {
   let isStopped = false;
   let visit: Visit | null = null;
   let sessionId: string | null = null;
+  const asked = new Set<Promise<void>>();
   const living = live();
 
   return {
@@ -69,10 +73,11 @@ export function startSdk(options: SdkOptions): Sdk {
     get isOpen() {
       return visit !== null;
     },
-    stop() {
+    async stop() {
       isStopped = true;
       stopped.resolve();
-      return living;
+      await living;
+      await Promise.all(asked);
     },
   };
 
@@ -125,12 +130,18 @@ export function startSdk(options: SdkOptions): Sdk {
 
   /** Until it ends. */
   async function use({ wire, view }: Visit): Promise<void> {
-    const asking = requestEveryMs > 0 ? setInterval(ask, requestEveryMs) : undefined;
+    const asking = requestEveryMs > 0 ? setInterval(tick, requestEveryMs) : undefined;
     await wire.closed;
     clearInterval(asking);
 
-    async function ask(): Promise<void> {
+    function tick(): void {
       if (isStopped) return;
+      const one = ask();
+      asked.add(one);
+      void one.then(() => asked.delete(one));
+    }
+
+    async function ask(): Promise<void> {
       view.asked++;
       const body = new Uint8Array([1, 2, 3]);
       const answer = await wire.request(echo, body, { deadlineMs: 20_000 }).catch(() => null);
