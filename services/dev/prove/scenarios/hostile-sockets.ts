@@ -15,8 +15,9 @@ const promise = 8;
 /** In the short form those of one group are there at the same time. */
 const groups: readonly (readonly Burden[])[] = [
   [...silentBurdens, ...drippingBurdens],
-  [...lyingBurdens, ...inflatingBurdens, ...endlessBurdens],
-  [...deafBurdens],
+  lyingBurdens,
+  [...inflatingBurdens, ...endlessBurdens],
+  deafBurdens,
 ];
 const mebibyte = 1024 * 1024;
 const kibibyte = 1024;
