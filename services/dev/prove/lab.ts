@@ -12,7 +12,7 @@ import {
 } from "@holdfast/servers";
 import { connectRedis, createRedisRegistry } from "@holdfast/session/redis";
 import { edgeEnvironment } from "../src/cluster.ts";
-import { type EdgeProcess, launchEdge } from "../src/edge-process.ts";
+import { type EdgeProcess, startEdgeProcess } from "../src/edge-process.ts";
 import { type Ground, metric } from "./ground.ts";
 import { type Link, openLink } from "./link.ts";
 import { startNatsTrio } from "./nats-trio.ts";
@@ -92,7 +92,6 @@ export async function openLab(options: LabOptions, planted: Settings): Promise<L
         return startEdge(index, { options, servers, planted, stops });
       }),
     );
-    await Promise.all(edges.map((edge) => edge.ready()));
     const redis = await connectRedis({ url: servers.redisUrl });
     stops.push(() => redis.close());
     return toLab({ servers, edges, registry: createRedisRegistry({ redis }), stop });
@@ -194,7 +193,7 @@ async function startEdge(
   const natsLink = await link(nats);
   const name = `edge-${index + 1}`;
   const own = options.settingsOf?.(index, servers) ?? {};
-  const edge = await launchEdge({
+  const edge = await startEdgeProcess({
     name,
     log: process.env["PROVE_LOG"] === undefined ? "ignore" : "inherit",
     settings: {
@@ -219,7 +218,6 @@ async function startEdge(
     get child() {
       return edge.child;
     },
-    ready: edge.ready,
     drain: edge.drain,
     start: edge.start,
     urls: [tcp, ws],

@@ -45,11 +45,17 @@ export function launch({ script, settings, log }: LaunchOptions): Child {
   }
 }
 
+/** A setting that is wrong, or a port that somebody else has taken. */
+export class EndedAtOnce extends Error {
+  override readonly name = "EndedAtOnce";
+}
+
 /** Waits for /readyz of its admin port; ends the child when it does not come. */
 export async function untilReady(name: string, admin: string, child: Child): Promise<void> {
   const untilMs = performance.now() + readyTimeoutMs;
   while (performance.now() < untilMs) {
-    if (child.hasExited()) throw new Error(`Cannot start ${name}: it ended at once, see above`);
+    if (child.hasExited())
+      throw new EndedAtOnce(`Cannot start ${name}: it ended at once, see above`);
     const answer = await fetch(`${admin}/readyz`).catch(() => null);
     if (answer?.status === 200) return;
     await Bun.sleep(50);

@@ -1,7 +1,7 @@
 /** An edge as a process of its own on free ports: ended and started again in the same place. */
 import { join } from "node:path";
 import { freePort } from "@holdfast/servers";
-import { type Child, launch, untilReady } from "./child.ts";
+import { type Child, EndedAtOnce, launch, untilReady } from "./child.ts";
 import type { EdgeDescription } from "./cluster.ts";
 
 const script = join(import.meta.dir, "../../edge/src/main.ts");
@@ -10,8 +10,6 @@ const script = join(import.meta.dir, "../../edge/src/main.ts");
 export interface EdgeProcess {
   readonly description: EdgeDescription; // with the pid of now
   readonly child: Child;
-  /** Resolves once it answers; rejects when it has ended, or not in time. */
-  ready(): Promise<void>;
   /** Drains, as SIGTERM does; resolves with the exit code. */
   drain(): Promise<number>;
   /** Starts it again after `drain` or a kill. */
@@ -23,11 +21,27 @@ export interface EdgeProcessOptions {
   /** All but the ports. */
   readonly settings: Readonly<Record<string, string>>;
   readonly log: "inherit" | "ignore";
-  /** It has ended, and not with 0. */
+  /** It was ready, and has ended, and not with 0. */
   readonly onEnd: (reason: string) => void;
 }
 
-export async function launchEdge(options: EdgeProcessOptions): Promise<EdgeProcess> {
+/** Of those who tell nobody why: the free ports may have been taken by somebody quicker. */
+const quietTriesMax = 3;
+
+/** Resolves once it answers; rejects when it has ended, or not in time. */
+export async function startEdgeProcess(options: EdgeProcessOptions): Promise<EdgeProcess> {
+  for (let tries = options.log === "ignore" ? quietTriesMax : 1; ; tries--) {
+    const edge = await prepare(options);
+    try {
+      await edge.start();
+      return edge;
+    } catch (error) {
+      if (tries === 1 || !(error instanceof EndedAtOnce)) throw error;
+    }
+  }
+}
+
+async function prepare(options: EdgeProcessOptions): Promise<EdgeProcess> {
   const { name, log, onEnd } = options;
   const [tcp, ws, admin] = [await freePort(), await freePort(), await freePort()];
   const adminUrl = `http://127.0.0.1:${admin}`;
@@ -37,14 +51,11 @@ export async function launchEdge(options: EdgeProcessOptions): Promise<EdgeProce
     EDGE_WS_PORT: String(ws),
     EDGE_ADMIN_PORT: String(admin),
   };
-  const run = (): Child => {
-    const started = launch({ script, settings, log });
-    void started.exited.then((code) => {
-      if (code !== 0) onEnd(`${name} ended with code ${code}`);
-    });
-    return started;
+  let child: Child | null = null;
+  const running = (): Child => {
+    if (child === null) throw new Error(`${name} has never been started`);
+    return child;
   };
-  let child = run();
   return {
     get description() {
       return {
@@ -52,20 +63,23 @@ export async function launchEdge(options: EdgeProcessOptions): Promise<EdgeProce
         tcp: `tcp://127.0.0.1:${tcp}`,
         ws: `ws://127.0.0.1:${ws}`,
         admin: adminUrl,
-        pid: child.pid,
+        pid: running().pid,
       };
     },
     get child() {
-      return child;
+      return running();
     },
-    ready: () => untilReady(name, adminUrl, child),
     async drain() {
-      await child.stop(false);
-      return child.exited;
+      await running().stop(false);
+      return running().exited;
     },
     async start() {
-      child = run();
-      await untilReady(name, adminUrl, child);
+      const started = launch({ script, settings, log });
+      child = started;
+      await untilReady(name, adminUrl, started);
+      void started.exited.then((code) => {
+        if (code !== 0) onEnd(`${name} ended with code ${code}`);
+      });
     },
   };
 }

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Server, startNats, startRedis } from "@holdfast/servers";
 import { type ClusterOptions, credentials, type DevCluster, edgeEnvironment } from "./cluster.ts";
-import { type EdgeProcess, launchEdge } from "./edge-process.ts";
+import { type EdgeProcess, startEdgeProcess } from "./edge-process.ts";
 import { launchToken } from "./token-process.ts";
 
 export interface ProcessOptions extends ClusterOptions {
@@ -41,7 +41,7 @@ export async function startProcesses(options: ProcessOptions): Promise<ProcessCl
     const names = Array.from({ length: options.edges }, (_, index) => `edge-${index + 1}`);
     const edges = await Promise.all(
       names.map((name) =>
-        launchEdge({
+        startEdgeProcess({
           name,
           log: options.log ?? "inherit",
           settings: {
@@ -54,7 +54,6 @@ export async function startProcesses(options: ProcessOptions): Promise<ProcessCl
       ),
     );
     stops.push(() => Promise.all(edges.map((edge) => edge.child.stop(true))));
-    await Promise.all(edges.map((edge) => edge.ready()));
     const token = await launchToken({
       ...{ folder, redisUrl: redis.url, natsUrl: nats.url },
       log: options.log ?? "inherit",

@@ -75,6 +75,9 @@ async function playRound(trial: Trial, lab: Lab, round: number): Promise<Round> 
   const nodes = lab.servers.redis;
   const accounts = trial.count({ short: 40, long: 150 });
   await replicated(nodes);
+  await until("Redis to be back on all edges", async () => {
+    return (await lab.metric("holdfast_dependency_up", "redis")) === lab.edges.length;
+  });
   const [here, ...others] = lab.edges;
   const names = Array.from({ length: accounts }, (_, index) => `round ${round} ${index}`);
   const older = await inTurn(names, (account, index) => {

@@ -8,7 +8,7 @@ import type { Socket } from "node:net";
 import { Command } from "@holdfast/protocol";
 import { until } from "../../prove/ground.ts";
 import { edgeEnvironment } from "../../src/cluster.ts";
-import { type EdgeProcess, launchEdge } from "../../src/edge-process.ts";
+import { type EdgeProcess, startEdgeProcess } from "../../src/edge-process.ts";
 import { dial, each } from "../attack.ts";
 import { read } from "../neighbour.ts";
 import { present, startTestCluster, type TestCluster } from "../support.ts";
@@ -30,7 +30,7 @@ let edge: EdgeProcess;
 beforeAll(async () => {
   cluster = await startTestCluster();
   const { redis, nats } = cluster;
-  edge = await launchEdge({
+  edge = await startEdgeProcess({
     name: "few",
     log: "ignore",
     settings: {
@@ -40,7 +40,6 @@ beforeAll(async () => {
     },
     onEnd: () => {},
   });
-  await edge.ready();
   const limit = `--nofile=${descriptorsMax}:${descriptorsMax}`;
   expect(Bun.spawnSync(["prlimit", limit, "--pid", String(edge.child.pid)]).exitCode).toBe(0);
 }, 60_000);
