@@ -151,8 +151,10 @@ async function loginAtOlder({ primary }: Pair, tokens: readonly string[]): Promi
     (words) =>
       `*${words.length}\r\n${words.map((word) => `$${word.length}\r\n${word}\r\n`).join("")}`,
   );
-  // The first word of each reply: claimed, a refusal, or an error such as MOVED.
-  const words = (text: string) => text.match(/^\*\d+\r\n\$\d+\r\n[a-z]+\r\n|^-[A-Z]+/gm) ?? [];
+  // The first word of each reply, or its error. A hash may begin with a dash, too.
+  const word =
+    /^(\*\d+\r\n\$\d+\r\n[a-z]+|-(MOVED|ASK|CLUSTERDOWN|NOSCRIPT|READONLY|LOADING|ERR) )/gm;
+  const words = (text: string) => text.match(word) ?? [];
   const answer = await exchange({
     ...{ host: primary.host, port: primary.port, send: encoded.join(""), timeoutMs: 30_000 },
     isComplete: (text) => words(text).length === tokens.length,
