@@ -107,13 +107,19 @@ async function main(): Promise<number> {
   const size = wanted.short || wanted.planted ? "short" : "long";
   const run: Run = {
     ...{ size, scale: wanted.scale, seed: wanted.seed },
-    command: ["bun run prove", ...process.argv.slice(2)].join(" "),
+    command: commandOf(process.argv.slice(2)),
     date: new Date().toISOString().slice(0, 10),
     versions: await versions(),
     machine: `${cpus().length} cores`,
   };
   print(`seed ${run.seed}, ${size} form; ${run.versions}; ${run.machine}`);
   return wanted.planted ? plantAll(run, all, wanted) : prove(run, all, wanted);
+}
+
+/** Without the file of `--json`, which is a place on this machine. */
+function commandOf(words: readonly string[]): string {
+  const kept = words.filter((word, at) => word !== "--json" && words[at - 1] !== "--json");
+  return ["bun run prove", ...kept].join(" ");
 }
 
 type Wanted = ReturnType<typeof readArguments>;

@@ -41,7 +41,7 @@ export function isCaught({ missed, stray }: Catch): boolean {
 export function catchesMarkdown(catches: readonly Catch[], about: string): string {
   const rows = catches.map(({ bug, outcomes, missed, stray }) => {
     const red = outcomes.filter((outcome) => !isWhole(outcome)).map(({ scenario }) => scenario);
-    const green = outcomes.length - red.length;
+    const green = outcomes.length > bug.reds.length ? outcomes.length - red.length : "not run";
     const wrong = [
       ...missed.map((name) => `${name} stayed green`),
       ...stray.map((name) => `${name} turned red`),
