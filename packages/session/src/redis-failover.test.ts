@@ -39,9 +39,10 @@ async function resume(registry: SessionRegistry, { claim }: Client): Promise<Cli
   return letIn(await registry.resume(claim.sessionId, presented), presented);
 }
 
+// Side by side: most of a failover is waiting for it.
 for (const [name, start] of Object.entries(topologies)) {
   describe(`a failover on ${name} that loses the last writes`, () => {
-    test("no token counts twice, live sessions are put back, others cost one token", async () => {
+    test.concurrent("no token counts twice, live sessions are put back, others cost one token", async () => {
       await using servers = await start();
       const redis = await connectRedis({ url: servers.url });
       const registry = createRedisRegistry({ redis });
@@ -78,7 +79,7 @@ for (const [name, start] of Object.entries(topologies)) {
 }
 
 describe("an old primary that serves on beside the new one", () => {
-  test("under Sentinel each token counts on one side, and the newer login of two stays", async () => {
+  test.concurrent("under Sentinel each token counts on one side, and the newer login of two stays", async () => {
     await using servers = await startRedisSentinel();
     const redis = await connectRedis({ url: servers.url });
     const newer = createRedisRegistry({ redis });
@@ -115,7 +116,7 @@ describe("an old primary that serves on beside the new one", () => {
   }, 60_000);
 
   // What its clients had sent is run when it wakes, before it has heard that it was replaced.
-  test("in a Cluster no token counts on both sides", async () => {
+  test.concurrent("in a Cluster no token counts on both sides", async () => {
     await using servers = await startRedisCluster();
     const redis = await connectRedis({ url: servers.url });
     const newer = createRedisRegistry({ redis });

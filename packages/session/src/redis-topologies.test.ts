@@ -30,9 +30,12 @@ for (const [name, start] of Object.entries(topologies)) {
 
     registryContract(name, async (settings) => createRedisWorld(redis, settings));
   });
+}
 
+// Side by side: most of a failover is waiting for it.
+for (const [name, start] of Object.entries(topologies)) {
   describe(`failover on ${name}`, () => {
-    test.each(["SIGKILL", "SIGSTOP"] as const)(
+    test.concurrent.each(["SIGKILL", "SIGSTOP"] as const)(
       "after a %s of a primary sessions go on and tokens of before are refused",
       async (signal) => {
         await using servers = await start();
