@@ -31,7 +31,7 @@ export const scenario: Scenario = {
             },
     });
     const front = openFront(ground, draw("front"));
-    const each = count({ short: 25, long: 500 });
+    const each = count({ short: 34, long: 500 });
     const crowd = (["go", "rust"] as const).flatMap((kind) =>
       Array.from({ length: each }, (_, index) => {
         const transport = kind === "rust" || index % 2 === 0 ? "ws" : "tcp";
