@@ -93,6 +93,7 @@ function readFields(
   while (reader.pos < end) {
     const [number, wireType] = reader.tag();
     const field = fields.find((one) => one.number === number);
+    // What a newer release may add is read past: protobuf's rule for unknown fields.
     if (field === undefined) reader.skip(wireType, number);
     else if (field.kind === "map") readEntry(reader, values[field.name]);
     else values[field.name] = readValue(reader, field.kind);

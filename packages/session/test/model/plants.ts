@@ -114,7 +114,7 @@ export const scriptPlants: readonly ScriptPlant[] = [
     to: "",
   },
   {
-    bug: "a first lease is as long as any",
+    bug: "a first lease is as long as those after it",
     broken: /outlived its lease/,
     script: /^(login|resume)$/,
     from: "ends = now + FIRST_LEASE_MS",

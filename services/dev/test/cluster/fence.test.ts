@@ -10,7 +10,7 @@ import { connectNats, createNatsBus, type NatsLink } from "@holdfast/cluster/nat
 import { encodeRequest, type Packet } from "@holdfast/protocol";
 import { metric, onlineOf, until } from "../../prove/ground.ts";
 import { type Lab, openLab } from "../../prove/lab.ts";
-import { present, resume } from "../support.ts";
+import { present, renewed, resume } from "../support.ts";
 
 const leaseMs = 12_000;
 const [noRedis, noNats, alone, healthy] = [0, 1, 2, 3]; // edges, by what they are cut off from
@@ -65,7 +65,7 @@ describe("EDGE_FENCE=auto, nodes cut off at once from Redis, from NATS and from 
     const crowds = await Promise.all(
       [noRedis, noNats, alone, healthy].map((index) => crowd(`cut-${index}`, index, 4)),
     );
-    await Bun.sleep(1200); // all have been renewed
+    await renewed(lab, 2);
 
     const cutMs = performance.now();
     edgeOf(noRedis).redisLink?.silence();
@@ -119,7 +119,7 @@ describe("EDGE_FENCE=auto, nodes cut off at once from Redis, from NATS and from 
 describe("node that is killed", () => {
   test("its seats are told and gone from `online` long before their leases end", async () => {
     const clients = await crowd("mortal", noNats, 30);
-    await Bun.sleep(1500); // a renewal: all of them are in the ledger, and have full leases
+    await renewed(lab, 2); // all of them are in the ledger, and have full leases
 
     edgeOf(noNats).child.signal("SIGKILL");
     const diedMs = performance.now();
