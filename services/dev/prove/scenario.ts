@@ -64,7 +64,8 @@ export interface Trial {
 export function findingOf(measure: Measure): Finding {
   const { promise, what, measured, unit = "", note } = measure;
   const { atMost, atLeast, exactly } = measure;
-  const said = (value: number) => `${round(value)}${unit === "" ? "" : ` ${unit}`}`;
+  const isCounted = (value: number) => unit !== "" && Number.isFinite(value);
+  const said = (value: number) => `${round(value)}${isCounted(value) ? ` ${unit}` : ""}`;
   const bounds = [
     ...(exactly === undefined ? [] : [said(exactly)]),
     ...(atMost === undefined ? [] : [`at most ${said(atMost)}`]),

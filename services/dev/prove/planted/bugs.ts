@@ -41,7 +41,15 @@ export const bugs: readonly Bug[] = [
     file: "services/edge/src/seats.ts",
     find: "else if (verdict !== null) lost(",
     replace: "else if (!verdict) lost(",
-    reds: ["paused-edge", "takeovers-unheard"],
+    reds: ["cut-off", "paused-edge", "takeovers-unheard"],
+  },
+  {
+    name: "surplus-kept",
+    what: "a seat that Redis has forgotten is put back beside those that have taken its place",
+    file: "packages/session/src/restore.lua",
+    find: "surplus = #others + 1 - account.limit",
+    replace: "surplus = 0",
+    reds: ["account-limits"],
   },
   {
     name: "lease-by-read",
