@@ -15,8 +15,9 @@ export interface UpstreamRequest {
   /** `<node>/<connection>`: where to push, for as long as this connection lives. */
   readonly seat: string;
   readonly requestId: number;
-  /** When nobody waits any more; milliseconds since 1970, by this machine's clock. */
+  /** When nobody waits any more; milliseconds since 1970, by this machine's clock as it was set. */
   readonly deadlineMs: number;
+  /** Until then, in whole milliseconds, whatever is done to the clock. */
   remainingMs(): number;
   /** Raised at the deadline, and when the upstream stops before the handler has finished. */
   readonly signal: AbortSignal;
@@ -32,7 +33,7 @@ export interface UpstreamRequest {
 }
 
 /** Throws HeaderError for a message that no edge has sent. */
-export function readRequest(message: Msg, nowMs: number, signal: AbortSignal): UpstreamRequest {
+export function readRequest(message: Msg, signal: AbortSignal): UpstreamRequest {
   const { headers } = message;
   if (!headers) throw new HeaderError("the headers", "those of a request");
   const timeoutMs = readNumber(headers, "Holdfast-Timeout");
@@ -42,8 +43,8 @@ export function readRequest(message: Msg, nowMs: number, signal: AbortSignal): U
   } catch {
     throw new HeaderError("Holdfast-Seat", "<node>/<connection>");
   }
-  // The time that is left, and not the deadline: clocks of two machines differ.
-  const deadlineMs = nowMs + timeoutMs;
+  // The time that is left, and not the deadline: clocks of two machines differ, and are set.
+  const endMs = performance.now() + timeoutMs;
   return {
     command: readNumber(headers, "Holdfast-Command"),
     body: message.data,
@@ -53,8 +54,8 @@ export function readRequest(message: Msg, nowMs: number, signal: AbortSignal): U
     generation: readNumber(headers, "Holdfast-Generation"),
     seat,
     requestId: readNumber(headers, "Holdfast-Request"),
-    deadlineMs,
-    remainingMs: () => Math.max(0, deadlineMs - Date.now()),
+    deadlineMs: Date.now() + timeoutMs,
+    remainingMs: () => Math.max(0, Math.floor(endMs - performance.now())),
     signal,
     listener: headers.get("Holdfast-Listener"),
     platform: readNumber(headers, "Holdfast-Platform", 0),

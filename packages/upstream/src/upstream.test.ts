@@ -1,5 +1,5 @@
 /** The kit on a real NATS, with a test in the place of the edge. */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, setSystemTime, test } from "bun:test";
 import { type Server, startNats } from "@holdfast/servers";
 import { connect, headers as createHeaders, type NatsConnection } from "nats";
 import { UpstreamFailure } from "./reply.ts";
@@ -43,6 +43,20 @@ describe("createUpstream", () => {
       ...{ language: "de-AT", metadata: { trace: "1&2" }, identity: { plan: "gold" } },
     });
     expect(seen[0]?.remainingMs()).toBeWithin(4000, 5001);
+  });
+
+  test("answer goes out although the clock was set forward while the handler was at work", async () => {
+    let leftMs = 0;
+    await start(async (request) => {
+      setSystemTime(Date.now() + 300_000);
+      leftMs = request.remainingMs();
+      return request.body;
+    });
+
+    const reply = await ask({ body: "hello", timeoutMs: 5000 }).finally(() => setSystemTime());
+
+    expect(reply).toMatchObject({ status: "", body: "hello" });
+    expect(leftMs).toBeWithin(1, 5001);
   });
 
   test("answer carries status, code, message, metadata and topics", async () => {

@@ -62,7 +62,7 @@ export function createWorker(options: {
   function take(message: Msg, handler: CommandHandler): void {
     const aborter = new AbortController();
     try {
-      const request = readRequest(message, Date.now(), aborter.signal);
+      const request = readRequest(message, aborter.signal);
       const job = { message, handler, request, aborter, isDone: false };
       if (running.size < concurrency) void run(job);
       else if (waiting.length < waitingMax) waiting.push(job);
