@@ -116,7 +116,7 @@ export const limitSettings = {
     min: 100,
     max: 10_000_000,
     unit: "keys",
-    meaning: "Addresses and accounts remembered for their rates; beyond, the quietest is forgiven",
+    meaning: "Addresses and accounts remembered for their rates; beyond, the quiet are forgiven",
   }),
   EDGE_REFUSED_SESSION_MS: duration({
     default: 3000,

@@ -162,7 +162,7 @@ export const tokenSettings = {
     min: 1,
     max: 10_000_000,
     unit: "keys",
-    meaning: "Addresses whose rate is remembered; above, the quietest is forgotten",
+    meaning: "Addresses whose rate is remembered; above, the quiet are forgotten",
   }),
   // Bearer tokens of the users' own identity provider. [D27]
   TOKEN_JWT_JWKS: optionalText({
