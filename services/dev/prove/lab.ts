@@ -13,6 +13,7 @@ import {
 import { connectRedis, createRedisRegistry } from "@holdfast/session/redis";
 import { edgeEnvironment } from "../src/cluster.ts";
 import { type EdgeProcess, startEdgeProcess } from "../src/edge-process.ts";
+import { type Backend, startBackend } from "./backend.ts";
 import { type Ground, metric } from "./ground.ts";
 import { type Link, openLink } from "./link.ts";
 import { startNatsTrio } from "./nats-trio.ts";
@@ -33,6 +34,8 @@ export interface LabOptions {
   readonly nats?: 1 | 3;
   /** Each edge reaches its NATS, and its Redis where it is a single one, by links of its own. */
   readonly isLinked?: boolean;
+  /** With a backend that fences, whom all clients ask from the beginning to the end. */
+  readonly isFenced?: boolean;
   /** Of every edge, on top of the product's defaults. */
   readonly settings?: Settings;
   /** On top, of one edge; the servers run already. */
@@ -63,6 +66,8 @@ export interface Lab extends Ground, Visitors {
   readonly servers: Servers;
   readonly edges: readonly LabEdge[];
   readonly recorder: Recorder;
+  /** Null unless the lab is fenced. */
+  readonly backend: Backend | null;
   metric(name: string, label?: string): Promise<number>;
   /**
    * From now until the returned function is called, whoever is displaced may outlive the newer
@@ -94,7 +99,12 @@ export async function openLab(options: LabOptions, planted: Settings): Promise<L
     );
     const redis = await connectRedis({ url: servers.redisUrl });
     stops.push(() => redis.close());
-    return toLab({ servers, edges, registry: createRedisRegistry({ redis }), stop });
+    const lab = toLab({ servers, edges, registry: createRedisRegistry({ redis }), stop });
+    if (options.isFenced !== true) return lab;
+    const asking = { views: lab.recorder.views, askers: () => lab.open };
+    const backend = await startBackend({ nats: servers.nats, ...asking });
+    stops.push(backend.stop);
+    return Object.assign(lab, { backend });
   } catch (error) {
     await stop();
     throw error;
@@ -114,6 +124,7 @@ function toLab(parts: Pick<Lab, "servers" | "edges" | "registry" | "stop">): Lab
   return {
     ...parts,
     recorder,
+    backend: null,
     issue,
     urls: edges.flatMap((edge) => edge.urls),
     get admins() {

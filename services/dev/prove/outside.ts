@@ -3,12 +3,15 @@
  * and what the registry tells must fit one legal order of events. [I1] to [I5], [I7]
  */
 import { until } from "./ground.ts";
+import { type Fencing, judge } from "./inversions.ts";
 import type { Lab } from "./lab.ts";
 import { check, type Verdict } from "./recorder.ts";
 import { askRedis, primariesOf } from "./redis-line.ts";
 
 export interface Outside extends Verdict {
   readonly connections: number;
+  /** Null where the lab has no backend that fences. */
+  readonly fencing: Fencing | null;
 }
 
 const settleMs = 20_000; // the last fault may have been healed a moment ago
@@ -17,6 +20,7 @@ const atOnce = 64;
 export async function checkFromOutside(lab: Lab): Promise<Outside> {
   const broken: string[] = [];
   const { views } = lab.recorder;
+  lab.backend?.quiet();
   // Of all accounts there were: one that nobody is connected to may have no seat either.
   const accounts = [...new Set(views.map(({ account }) => account))];
   const standing = () => views.filter((view) => view.answeredMs !== null && view.endedMs === null);
@@ -34,11 +38,23 @@ export async function checkFromOutside(lab: Lab): Promise<Outside> {
   if (left > 0) broken.push(`${left} seats stay although everybody has left`);
   broken.push(...(await eternalKeys(lab)));
   broken.push(...(await miscounts(lab)));
+  const fencing = lab.backend === null ? null : judge(lab.backend.decisions);
   return {
-    broken: [...verdict.broken, ...broken],
+    broken: [...verdict.broken, ...broken, ...misjudged(lab, fencing)],
     overlapsMs: verdict.overlapsMs,
     connections: views.length,
+    fencing,
   };
+}
+
+/** Who is the newest must not be refused, and every request says whose it is. */
+function misjudged({ backend }: Lab, fencing: Fencing | null): string[] {
+  if (backend === null || fencing === null) return [];
+  const { wronged } = fencing;
+  return [
+    ...backend.faults,
+    ...(wronged === 0 ? [] : [`${wronged} requests were refused with nothing newer before them`]),
+  ];
 }
 
 /** Waits for it; what has not come by then is said by the comparison that follows. */

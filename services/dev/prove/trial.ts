@@ -1,8 +1,9 @@
 /** Runs scenarios one after the other, and collects what they find. */
 import { createDraw, seedOf } from "./draw.ts";
+import type { Fencing } from "./inversions.ts";
 import { type Lab, openLab } from "./lab.ts";
 import { checkFromOutside } from "./outside.ts";
-import { type Finding, findingOf, type Scenario, type Trial } from "./scenario.ts";
+import { type Finding, findingOf, type Measure, type Scenario, type Trial } from "./scenario.ts";
 
 export interface TrialOptions {
   readonly size: "short" | "long";
@@ -56,12 +57,15 @@ export async function runScenario(scenario: Scenario, options: TrialOptions): Pr
   try {
     await Promise.race([scenario.run(trial), deadline.promise]);
     const broken: string[] = [];
+    const fencings: Fencing[] = [];
     let connections = 0;
     for (const lab of labs) {
-      const seen = await checkFromOutside(lab);
+      const { fencing, ...seen } = await checkFromOutside(lab);
       broken.push(...seen.broken);
       connections += seen.connections;
+      if (fencing !== null) fencings.push(fencing);
     }
+    if (fencings.length > 0) trial.measure({ promise, ...measureOf(fencings) });
     for (const words of broken.slice(0, countsInShort)) options.log(words);
     const what = "rules broken, as clients and registry saw it from outside";
     const note = `${connections.toLocaleString("en")} connections`;
@@ -74,6 +78,15 @@ export async function runScenario(scenario: Scenario, options: TrialOptions): Pr
     for (const lab of labs) await lab.stop().catch((error) => options.log(reasonOf(error)));
   }
   return { scenario: scenario.name, findings, tookMs: performance.now() - startedMs };
+}
+
+function measureOf(fencings: readonly Fencing[]): Omit<Measure, "promise"> {
+  const sum = (what: keyof Fencing) => fencings.reduce((all, found) => all + found[what], 0);
+  return {
+    what: "requests a backend with a fence took behind those of a newer connection",
+    ...{ exactly: 0, measured: sum("inverted") },
+    note: `${sum("accepted").toLocaleString("en")} taken, ${sum("refused")} refused`,
+  };
 }
 
 /** Nothing that was promised is broken. */

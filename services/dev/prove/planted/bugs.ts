@@ -141,6 +141,14 @@ export const bugs: readonly Bug[] = [
     reds: ["killed-edge"],
   },
   {
+    name: "generation-unsaid",
+    what: "requests do not say of which generation their connection is",
+    file: "services/edge/src/upstream/nats-headers.ts",
+    find: "session.generation}",
+    replace: "0 * session.generation}",
+    reds: ["failover-lost-login", "nemesis", "takeovers-unheard"],
+  },
+  {
     name: "queue-without-end",
     what: "whatever a client does not take waits for it",
     file: "services/edge/src/transport/outbox.ts",

@@ -35,7 +35,7 @@ async function failOver(
   const settings = {
     EDGE_FLAP_DISPLACEMENTS_MAX: "0",
   };
-  const lab = await trial.lab({ redis, settings, isLinked: true });
+  const lab = await trial.lab({ redis, settings, isLinked: true, isFenced: true });
   const healsMs: number[] = [];
   const survivors = { newer: 0, older: 0, none: 0, both: 0 };
   let standing = 0; // older ones, when the replica was promoted

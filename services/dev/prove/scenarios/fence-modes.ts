@@ -48,12 +48,16 @@ async function cutAlone(
   leaseMs: number,
 ): Promise<void> {
   const lab = await trial.lab({
-    ...{ edges: places.length, isLinked: true, settings },
+    ...{ edges: places.length, isLinked: true, isFenced: true, settings },
     settingsOf: (index) => ({ EDGE_FENCE: places[index]?.mode ?? "auto" }),
   });
   const each = trial.count({ short: 20, long: 300 });
   const crowds = await Promise.all(
     lab.edges.map((edge, at) => crowd(lab, edge, `${at} ${nameOf(places[at]!)}`, each)),
+  );
+  const some = trial.count({ short: 3, long: 30 });
+  const moving = await Promise.all(
+    lab.edges.slice(0, -1).map((edge, at) => crowd(lab, edge, `moves from ${at}`, some)),
   );
   // All have been renewed, so that each lease is a whole one.
   await Bun.sleep(1.2 * Number(settings["EDGE_RENEW_INTERVAL_MS"]));
@@ -63,8 +67,9 @@ async function cutAlone(
   const healed = lab.allowOverlap(leaseMs + 5000);
   const cutMs = performance.now();
   for (const [at, { cutFrom }] of places.entries()) cut(lab.edges[at]!, cutFrom);
+  const newer = takeOver(lab, moving);
   const isDue = (at: number) => places[at]!.isClosed;
-  const due = crowds.filter((_, at) => isDue(at)).flat();
+  const due = [...crowds.filter((_, at) => isDue(at)), ...moving].flat();
   await until(
     "the fences",
     () => due.every(({ view }) => view.endedMs !== null),
@@ -72,6 +77,8 @@ async function cutAlone(
   ).catch(() => {});
   for (const [at, place] of places.entries())
     measurePlace(trial, place, crowds[at]!, cutMs, leaseMs);
+  await newer;
+  measureMoved(trial, moving.flat(), cutMs, leaseMs);
   const onRedis = freed.filter((account) => account.startsWith("0 "));
   trial.measure({
     ...{ promise: 1, what: "seats that were free before their node, cut off alone, closed them" },
@@ -88,6 +95,23 @@ async function cutAlone(
     measured: performance.now() - healMs,
   });
   healed();
+}
+
+/** Their accounts log in at the node that is not cut off. */
+async function takeOver(lab: Lab, older: readonly (readonly Visit[])[]): Promise<void> {
+  const { urls } = lab.edges.at(-1)!; // there are six
+  for (const [at, { view }] of older.flat().entries()) {
+    await lab.enter({ url: urls[at % 2]!, account: view.account });
+  }
+}
+
+function measureMoved(trial: Trial, older: readonly Visit[], cutMs: number, leaseMs: number): void {
+  const closes = older.map(({ view }) => (view.endedMs ?? Number.POSITIVE_INFINITY) - cutMs);
+  trial.measure({
+    ...{ promise: 1, what: "taken over elsewhere: cut -> last older connection closed" },
+    ...{ atMost: leaseMs + 1000, measured: Math.max(...closes), unit: "ms" },
+    note: `${older.length} of them`,
+  });
 }
 
 function measurePlace(

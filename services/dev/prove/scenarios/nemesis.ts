@@ -27,7 +27,7 @@ export const scenario: Scenario = {
   async run(trial) {
     const { lab, seed, draw, count, measure, log, size } = trial;
     const ground = await lab({
-      isLinked: true,
+      ...{ isLinked: true, isFenced: true },
       settings: { EDGE_FLAP_DISPLACEMENTS_MAX: "0", EDGE_STORE_FAILURES_MAX: "100" },
     });
     const { recorder } = ground;
@@ -35,6 +35,7 @@ export const scenario: Scenario = {
     const healed = ground.allowOverlap(healsMs);
     const load = startLoad({ cluster: ground, recorder, seed, ...crowd });
     ground.leavesToo(load.leave);
+    ground.backend?.hears(() => load.open);
     const choose = draw("faults");
     const faults = faultsOf(ground, trial);
     const told: string[] = [];

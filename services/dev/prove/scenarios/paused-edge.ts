@@ -16,7 +16,10 @@ export const scenario: Scenario = {
   promises: [1],
   shows: "a node that stood still answers nothing to connections whose seats have moved",
   async run({ lab, size, count, measure }) {
-    const ground = await lab({ isLinked: true, settings: { EDGE_FLAP_DISPLACEMENTS_MAX: "0" } });
+    const ground = await lab({
+      ...{ isLinked: true, isFenced: true },
+      settings: { EDGE_FLAP_DISPLACEMENTS_MAX: "0" },
+    });
     const [moving, staying] = [count({ short: 60, long: 500 }), count({ short: 40, long: 200 })];
     const pauseMs = size === "short" ? 3_000 : 60_000;
     const edge = ground.edges[0]!; // there are three

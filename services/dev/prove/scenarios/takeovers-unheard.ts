@@ -24,7 +24,7 @@ export const scenario: Scenario = {
   shows: "where NATS loses the news, the older connection is closed by the next renewal",
   async run(trial) {
     const ground = await trial.lab({
-      ...{ nats: 3, isLinked: true },
+      ...{ nats: 3, isLinked: true, isFenced: true },
       settings: {
         EDGE_FLAP_DISPLACEMENTS_MAX: "0",
         // The bound stays that of the default interval of 5 s.
