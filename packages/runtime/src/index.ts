@@ -40,6 +40,7 @@ export {
   type Metrics,
 } from "./metrics.ts";
 export { mistakesOf } from "./mistakes.ts";
+export { isOrigin } from "./origin.ts";
 export {
   type Part,
   type ProcessHost,

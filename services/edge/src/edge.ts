@@ -345,7 +345,7 @@ function createTransports(
   const ws = createWsTransport<Peer>({
     ...shared,
     port: config.wsPort,
-    paths: config.wsPaths,
+    rules: { paths: config.wsPaths, origins: config.wsOrigins },
     leastMessageBytes: node.limits.login.messageBytesMax,
     handshakeTimeoutMs: config.handshakeTimeoutMs,
     retryAfterSeconds: config.retryAfterSeconds,

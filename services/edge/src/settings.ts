@@ -7,6 +7,7 @@ import {
   choice,
   duration,
   integer,
+  isOrigin,
   list,
   optionalText,
   secret,
@@ -31,6 +32,12 @@ export const edgeSettings = {
   EDGE_TCP_PORT: integer({ default: 9000, min: 0, max: 65535, meaning: "Raw TCP; 0: any free" }),
   EDGE_WS_PORT: integer({ default: 9001, min: 0, max: 65535, meaning: "WebSocket; 0: any free" }),
   EDGE_WS_PATHS: list({ default: ["/", "/v2"], meaning: "Paths that accept an upgrade" }),
+  EDGE_WS_ORIGINS: list({
+    default: [],
+    isItem: isOrigin,
+    bounds: "origins as browsers write them: https://example.com",
+    meaning: "Web pages that may connect, others get 403; who is no browser may. Empty: all pages",
+  }),
   EDGE_ACCEPTORS: integer({
     default: 16,
     min: 1,

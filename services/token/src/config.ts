@@ -9,6 +9,7 @@ import {
   type Environment,
   integer,
   isNetwork,
+  isOrigin,
   list,
   optionalText,
   readSettings,
@@ -185,7 +186,7 @@ export const tokenSettings = {
   }),
   TOKEN_CORS_ORIGINS: list({
     default: [],
-    isItem: (item) => item === "*" || /^https?:\/\/[^/\s]+$/.test(item),
+    isItem: (item) => item === "*" || isOrigin(item),
     bounds: "origins as in https://example.com, or *",
     meaning: "Web pages that may ask for a token from a browser",
   }),

@@ -117,7 +117,7 @@ export function isNodeFull(budget: OutboundBudget): boolean {
 
 /** Reported by a transport; the edge counts them. */
 export interface TransportFaults {
-  refused(transport: "tcp" | "ws", reason: Refusal["reason"] | "handshake"): void;
+  refused(transport: "tcp" | "ws", reason: Refusal["reason"] | "handshake" | "origin"): void;
   /** A socket was ended before it could be told so. */
   refusalCut(): void;
   written(transport: "tcp" | "ws", bytes: number): void;

@@ -16,11 +16,11 @@ interface Asked {
   readonly headers?: Readonly<Record<string, string | undefined>>;
 }
 
-function judge(asked: Asked = {}) {
+function judge(asked: Asked = {}, origins: readonly string[] = []) {
   const { headers = {}, ...line } = asked;
   const given = Object.entries({ ...good, ...headers }).filter(([, value]) => value !== undefined);
   const head = { method: "GET", target, ...line, headers: new Map(given as [string, string][]) };
-  return judgeUpgrade(head, ["/", "/v2"], () => null);
+  return judgeUpgrade(head, { paths: ["/", "/v2"], origins }, () => null);
 }
 
 describe("upgrades", () => {
@@ -76,6 +76,49 @@ describe("upgrades", () => {
     expect(judge(asked)).toMatchObject({ status, reason: "handshake" });
   });
 
+  test.each([
+    "https://app.example",
+    "https://app.example:8443",
+    "http://[::1]:3000",
+    undefined, // no browser
+  ])("a page of origin %p is let in by the list", (origin) => {
+    const listed = ["https://app.example", "https://app.example:8443", "http://[::1]:3000"];
+
+    expect(judge({ headers: { origin } }, listed)).toHaveProperty("accept");
+  });
+
+  test.each([
+    "http://app.example",
+    "https://app.example.",
+    "https://app.example:443",
+    "https://app.example:444",
+    "https://app.example/",
+    "https://APP.example",
+    "HTTPS://app.example",
+    "https://app.example.evil.example",
+    "https://evil-app.example",
+    "https://evilapp.example",
+    "https://www.app.example",
+    "https://app.example@evil.example",
+    "https://app.example, https://evil.example",
+    "https://evil.example https://app.example",
+    "https://app.example#",
+    "https://app.exampl\u00e9",
+    "wss://app.example",
+    "file://",
+    "null",
+    "*",
+    "",
+  ])("a page of origin %p gets 403", (origin) => {
+    const told = judge({ headers: { origin } }, ["https://app.example"]);
+
+    expect(told).toMatchObject({ status: 403, reason: "origin" });
+  });
+
+  test("whoever comes is let in where no origins are listed", () => {
+    expect(judge({ headers: { origin: "https://anywhere.example" } })).toHaveProperty("accept");
+  });
+
   test("426 says which version would do, 405 which method, 503 when to come back", () => {
     const refusal = { reason: "limit", status: 503, retryAfterSeconds: 7 } as const;
     const head = { method: "GET", target, headers: new Map(Object.entries(good)) };
@@ -84,10 +127,12 @@ describe("upgrades", () => {
       headers: { "Sec-WebSocket-Version": "13", Upgrade: "websocket" },
     });
     expect(judge({ method: "PUT" })).toMatchObject({ headers: { Allow: "GET" } });
-    expect(judgeUpgrade(head, ["/v2"], () => refusal)).toMatchObject({
+    expect(judgeUpgrade(head, { paths: ["/v2"], origins: [] }, () => refusal)).toMatchObject({
       ...{ status: 503, reason: "limit", headers: { "Retry-After": "7" } },
     });
-    expect(judgeUpgrade(head, ["/v2"], () => ({ ...refusal, status: 429 }))).toMatchObject({
+    expect(
+      judgeUpgrade(head, { paths: ["/v2"], origins: [] }, () => ({ ...refusal, status: 429 })),
+    ).toMatchObject({
       status: 429,
     });
   });

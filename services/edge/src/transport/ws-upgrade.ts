@@ -18,12 +18,19 @@ export interface Declined {
   readonly text: string;
   readonly headers?: Readonly<Record<string, string>>;
   /** As it is counted. */
-  readonly reason: Refusal["reason"] | "handshake";
+  readonly reason: Refusal["reason"] | "handshake" | "origin";
+}
+
+export interface UpgradeRules {
+  readonly paths: readonly string[]; // [D01]
+  /** Of web pages that may connect, as browsers write them; empty: all. */
+  readonly origins: readonly string[];
 }
 
 const acceptSuffix = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"; // RFC 6455, section 1.3
 const statusTexts: Readonly<Record<number, string>> = {
   400: "Bad Request",
+  403: "Forbidden",
   404: "Not Found",
   405: "Method Not Allowed",
   408: "Request Timeout",
@@ -38,13 +45,16 @@ const statusTexts: Readonly<Record<number, string>> = {
 /** `gate` is asked once, and only for what may become an upgrade: why it is not let in just now. */
 export function judgeUpgrade(
   { method, target, headers }: RequestHead,
-  paths: readonly string[],
+  { paths, origins }: UpgradeRules,
   gate: () => Refusal | null,
 ): Accepted | Declined {
   if (method !== "GET") return wrong(405, "only GET", { Allow: "GET" });
   const url = urlOf(target, headers.get("host") ?? "");
   if (url === null || hasBody(headers)) return wrong(400, "bad request");
   if (!paths.includes(url.pathname)) return wrong(404, "not found");
+  // Only browsers say where a page is from, and none lies about it: RFC 6455, section 10.2.
+  const origin = headers.get("origin");
+  if (origin !== undefined && origins.length > 0 && !origins.includes(origin)) return foreign;
   const refusal = gate();
   if (refusal !== null) return refused(refusal);
   let handshake: Handshake;
@@ -94,6 +104,8 @@ export function encodeDeclined({ status, text, headers = {} }: Declined): Uint8A
   ];
   return Buffer.from(`${lines.join("\r\n")}\r\n\r\n${text}`, "latin1");
 }
+
+const foreign: Declined = { status: 403, text: "origin not allowed", reason: "origin" };
 
 function wrong(status: number, text: string, headers: Declined["headers"] = {}): Declined {
   return { status, text, headers, reason: "handshake" };

@@ -24,12 +24,13 @@ import {
   headRefused,
   judgeUpgrade,
   refused,
+  type UpgradeRules,
 } from "./ws-upgrade.ts";
 
 export interface WsOptions<P> {
   readonly host: string;
   readonly port: number; // 0 takes a free one
-  readonly paths: readonly string[]; // [D01]
+  readonly rules: UpgradeRules;
   readonly acceptors: number;
   /** No message is too large up to this, whoever sends it. */
   readonly leastMessageBytes: number;
@@ -152,7 +153,7 @@ export function createWsTransport<P>(options: WsOptions<P>): Transport {
     }
     const gate = () => connection.refusal ?? (isSuspended ? draining : options.gateOfUpgrade());
     const verdict =
-      typeof head === "number" ? headRefused(head) : judgeUpgrade(head, options.paths, gate);
+      typeof head === "number" ? headRefused(head) : judgeUpgrade(head, options.rules, gate);
     if ("status" in verdict) {
       if (peer !== null) options.faults.refused("ws", verdict.reason);
       connection.decline(encodeDeclined(verdict));

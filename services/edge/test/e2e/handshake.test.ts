@@ -145,6 +145,24 @@ describe("handshake on WebSocket", () => {
     expect(answer.status).toBe(426);
   });
 
+  test("where origins are listed, a page of another one is told 403, and is counted", async () => {
+    const settings = { EDGE_WS_ORIGINS: "https://app.example" };
+    await using choosy = await startEdge({ settings });
+    const url = choosy.url("ws").replace("ws:", "http:");
+    const upgrade = { connection: "upgrade", upgrade: "websocket", "sec-websocket-version": "13" };
+    const key = { "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==" };
+    const ask = async (origin: string) => {
+      const headers = { ...upgrade, ...key, origin };
+      return (await fetch(`${url}?version=1&codec=1&platform=9`, { headers })).status;
+    };
+
+    expect(await ask("https://evil.example")).toBe(403);
+    expect(await ask("https://app.example")).toBe(101);
+    const labels = { transport: "ws", reason: "origin" };
+    expect(await choosy.metric("holdfast_connections_rejected_total", labels)).toBe(1);
+    await choosy.open("ws"); // no browser
+  });
+
   // Kept alive it would hold a descriptor that no limit counts, for as long as it likes.
   test.each(["/v1", "/v2", "/v2?version=1&codec=1&platform=9"])(
     "connection that asked for %s without an upgrade is not kept",
