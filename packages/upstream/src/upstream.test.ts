@@ -45,7 +45,7 @@ describe("createUpstream", () => {
     expect(seen[0]?.remainingMs()).toBeWithin(4000, 5001);
   });
 
-  test("answer goes out although the clock was set forward while the handler was at work", async () => {
+  test("answer goes out although the clock was set forward meanwhile", async () => {
     let leftMs = 0;
     await start(async (request) => {
       setSystemTime(Date.now() + 300_000);

@@ -25,7 +25,11 @@ export async function until(
 }
 
 /** The sum of a metric's series whose labels contain the text, over all edges. */
-export async function metric(cluster: Ground, name: string, label = ""): Promise<number> {
+export async function metric(
+  cluster: Pick<Ground, "admins">,
+  name: string,
+  label = "",
+): Promise<number> {
   const texts = await Promise.all(
     cluster.admins.map(async (admin) => (await fetch(`${admin}/metrics`)).text()),
   );

@@ -149,6 +149,14 @@ export const bugs: readonly Bug[] = [
     reds: ["failover-lost-login", "nemesis", "takeovers-unheard"],
   },
   {
+    name: "intervals-by-wall-clock",
+    what: "deadlines, heartbeats and rates follow a clock that is set",
+    file: "packages/runtime/src/clock.ts",
+    find: "monotonic: () => performance.now(),",
+    replace: "monotonic: () => Date.now(),",
+    reds: ["clocks"],
+  },
+  {
     name: "queue-without-end",
     what: "whatever a client does not take waits for it",
     file: "services/edge/src/transport/outbox.ts",

@@ -28,7 +28,7 @@ export const scenario: Scenario = {
       },
       settingsOf: (index) => skewed(skewSeconds[index] ?? 0),
     });
-    if (!canSkew) log("libfaketime is not installed: the edges' clocks agree");
+    if (!canSkew) log("The edges' clocks agree: ./scripts/setup faketime");
     const tokens = count({ short: 60, long: 10_000 });
     const crowd = Array.from({ length: redeemers }, (_, index) => createRedeemer(ground, index));
 
