@@ -14,6 +14,7 @@ interface Lab {
   readonly redis: RedisConnection;
   readonly registry: SessionRegistry;
   readonly faults: string[];
+  readonly restored: number[];
 }
 
 const stops: (() => Promise<unknown>)[] = [];
@@ -28,8 +29,13 @@ async function open(args: readonly string[] = []): Promise<Lab> {
   const redis = await connectRedis({ url: server.url });
   stops.push(() => redis.close());
   const faults: string[] = [];
-  const registry = createRedisRegistry({ redis, onFault: (stage) => faults.push(stage) });
-  return { server, redis, registry, faults };
+  const restored: number[] = [];
+  const registry = createRedisRegistry({
+    redis,
+    onFault: (stage) => faults.push(stage),
+    onRestored: () => restored.push(Date.now()),
+  });
+  return { server, redis, registry, faults, restored };
 }
 
 async function login(registry: SessionRegistry, account: string): Promise<Client> {
@@ -58,15 +64,18 @@ describe("createRedisRegistry", () => {
   }, 20_000);
 
   test("holdings get no verdict while Redis is down, and are put back when it returns empty", async () => {
-    const { server, registry } = await open();
+    const { server, registry, restored } = await open();
     const { holding } = await login(registry, "anna");
+    expect(await registry.renew([holding])).toEqual(["held"]);
     server.signal("SIGKILL");
     await until(async () => (await registry.renew([holding]))[0] === null);
+    expect(restored).toEqual([]);
 
     await server.restart();
     await until(async () => (await registry.renew([holding]))[0] === "held");
 
     expect((await registry.issue(identity("anna"), 1000)).online).toBe(1);
+    expect(restored).toHaveLength(1);
   }, 20_000);
 
   // The same data, another life of the process: it may have forgotten who used a token.

@@ -63,8 +63,9 @@ export function createRegistryOver(options: {
   readonly prefix: string;
   readonly firstLeaseMs: number;
   readonly onFault: OnFault;
+  readonly onRestored?: () => void;
 }): SessionRegistry {
-  const { redis, scripts, prefix, firstLeaseMs, onFault } = options;
+  const { redis, scripts, prefix, firstLeaseMs, onFault, onRestored = () => {} } = options;
   if (!/^[A-Za-z0-9_:-]{1,64}$/.test(prefix)) {
     throw new RangeError(`Cannot use ${prefix} as a prefix of keys: letters beyond [A-Za-z0-9_:-]`);
   }
@@ -108,7 +109,7 @@ export function createRegistryOver(options: {
       const behind = [sid, ...place];
       return claim({ script: scripts.resume, tag, presented, args, behind });
     },
-    renew: createRenewal({ redis, scripts, accountKey, onFault }),
+    renew: createRenewal({ redis, scripts, accountKey, onFault, onRestored }),
     async leave({ session, seat }) {
       const args = [session.sid, seat.node, seat.connection, ""];
       await run(scripts.leave, session.tag, args);

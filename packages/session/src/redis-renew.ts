@@ -25,8 +25,10 @@ export function createRenewal(options: {
   readonly scripts: Scripts;
   readonly accountKey: (tag: string) => string;
   readonly onFault: OnFault;
+  /** A seat was absent, and is there again. */
+  readonly onRestored: () => void;
 }): SessionRegistry["renew"] {
-  const { redis, scripts, accountKey, onFault } = options;
+  const { redis, scripts, accountKey, onFault, onRestored } = options;
   const inFlight = redis.isCluster ? CLUSTER_SCRIPTS_IN_FLIGHT : SCRIPTS_IN_FLIGHT;
 
   return async function renew(holdings, isHeld = () => true) {
@@ -83,6 +85,7 @@ export function createRenewal(options: {
     try {
       const word = text(await redis.run(scripts.restore, keys, [...seatOf(holding), ...known]));
       const answer = toAnswer(word);
+      if (answer === "held") onRestored();
       return answer === "absent" ? null : answer;
     } catch (error) {
       onFault("restore", error);

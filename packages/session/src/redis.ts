@@ -58,11 +58,14 @@ export function createRedisRegistry(options: {
   readonly prefix?: string;
   /** Each call that failed, with the script's name; the caller of it is told as well. */
   readonly onFault?: OnFault;
+  /** A renewal found no seat in Redis and put it back from what its node knows. */
+  readonly onRestored?: () => void;
 }): SessionRegistry {
   const { redis, settings = defaultRegistrySettings, prefix = "hf", onFault = () => {} } = options;
   const { firstLeaseMs } = settings;
   return createRegistryOver({
     ...{ redis, scripts: loadScripts(settings), prefix, firstLeaseMs, onFault },
+    ...(options.onRestored === undefined ? {} : { onRestored: options.onRestored }),
   });
 }
 

@@ -124,6 +124,7 @@ function main(): void {
         settings: config.registry,
         prefix,
         onFault: onRedisFault,
+        onRestored: () => counts.repaired("reasserted"),
       });
       const bus = createNatsBus({
         connection: nats,

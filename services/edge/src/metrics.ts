@@ -248,7 +248,7 @@ function loginMetrics(metrics: Metrics) {
       if (delayMs !== null) delay.observe(Math.max(0, delayMs) / 1000);
     },
     renewed: (ms: number) => renewal.observe(ms / 1000),
-    repaired: (action: "closed" | "reasserted" | "released") => repairs.labels({ action }).inc(),
+    repaired: (action: "closed" | "reasserted") => repairs.labels({ action }).inc(),
   };
 }
 
