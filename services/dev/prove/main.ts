@@ -9,6 +9,7 @@ import { bugs } from "./planted/bugs.ts";
 import { type Catch, catchesMarkdown, hunt, isCaught } from "./planted/hunt.ts";
 import { findingLine, markdown, type Report, type Run, tableText } from "./report.ts";
 import type { Finding, Scenario } from "./scenario.ts";
+import { readScenarios } from "./scenarios.ts";
 import { isWhole, type Outcome, runScenario, type TrialOptions } from "./trial.ts";
 
 const usage = `Usage: bun run prove [scenario...] [options]
@@ -26,20 +27,6 @@ const usage = `Usage: bun run prove [scenario...] [options]
 `;
 
 const paper = join(import.meta.dir, "../../../docs/proof.md");
-
-/** Every file of the folder is one scenario, in the order of their names. */
-async function readScenarios(): Promise<readonly Scenario[]> {
-  const folder = join(import.meta.dir, "scenarios");
-  const names = [...new Bun.Glob("*.ts").scanSync(folder)].sort();
-  const modules = names.map(async (name) => {
-    const { scenario } = (await import(join(folder, name))) as { scenario?: Scenario };
-    if (scenario === undefined || `${scenario.name}.ts` !== name) {
-      throw new Error(`Cannot use ${name}: it must export a scenario of that name`);
-    }
-    return scenario;
-  });
-  return Promise.all(modules);
-}
 
 async function versions(): Promise<string> {
   const told = (command: readonly string[], pattern: RegExp) => {

@@ -1,8 +1,10 @@
 /**
  * What a scenario is to the proof kit: a record that says what it shows, and a run that is handed
- * a trial. Everything a scenario needs comes with the trial; nothing it starts outlives it.
+ * a trial. Everything a scenario needs comes with the trial; nothing it starts outlives it. What
+ * it does to a node must show in a metric: `moves` says in which, and the trial looks.
  */
 import type { Lab, LabOptions } from "./lab.ts";
+import type { Move } from "./moves.ts";
 
 /** The ten promises of docs/proof.md, by number. */
 export type PromiseNumber = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10;
@@ -13,6 +15,11 @@ export interface Scenario {
   readonly promises: readonly PromiseNumber[];
   /** One sentence: what is done, and what then holds. */
   readonly shows: string;
+  /**
+   * Metrics that its faults move: each is a finding, read from the edges when a lab opens and when
+   * the run has ended, or around a fault with `watching`.
+   */
+  readonly moves: readonly Move[];
   /** Not part of the short form unless it is asked for by name. */
   readonly isLongOnly?: boolean;
   /** Throws only when it could not be carried out, which counts as a broken promise. */
@@ -58,6 +65,11 @@ export interface Trial {
    * from outside as every other, and then ended.
    */
   lab(options?: LabOptions): Promise<Lab>;
+  /**
+   * Does it, and reports whether these moves of the scenario's were seen meanwhile: for a gauge
+   * that comes back, for nodes that end, and for several faults of which each must show.
+   */
+  watching<T>(lab: Lab, moves: readonly Move[], act: () => Promise<T>): Promise<T>;
 }
 
 /** A measure as it is printed. */

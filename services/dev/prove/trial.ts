@@ -2,6 +2,7 @@
 import { createDraw, seedOf } from "./draw.ts";
 import type { Fencing } from "./inversions.ts";
 import { type Lab, openLab } from "./lab.ts";
+import { watchMoves } from "./move-watch.ts";
 import { checkFromOutside } from "./outside.ts";
 import { type Finding, findingOf, type Measure, type Scenario, type Trial } from "./scenario.ts";
 
@@ -31,6 +32,10 @@ export async function runScenario(scenario: Scenario, options: TrialOptions): Pr
   const startedMs = performance.now();
   const findings: Finding[] = [];
   const labs: Lab[] = [];
+  const moves = watchMoves(scenario, {
+    size: options.size,
+    measure: (measure) => trial.measure(measure),
+  });
   const [promise] = scenario.promises;
   if (promise === undefined) throw new Error(`Cannot run ${scenario.name}: it proves no promise`);
   const report = (finding: Finding) => {
@@ -48,14 +53,17 @@ export async function runScenario(scenario: Scenario, options: TrialOptions): Pr
     async lab(wanted = {}) {
       const lab = await openLab(wanted, options.planted);
       labs.push(lab);
+      await moves.opened(lab);
       return lab;
     },
+    watching: moves.watching,
   };
   const deadline = Promise.withResolvers<never>();
   const ms = deadlineMs[options.size];
   const timer = setTimeout(() => deadline.reject(new Error(`Not done within ${ms} ms`)), ms);
   try {
     await Promise.race([scenario.run(trial), deadline.promise]);
+    await moves.tell(options.log);
     const broken: string[] = [];
     const fencings: Fencing[] = [];
     let connections = 0;

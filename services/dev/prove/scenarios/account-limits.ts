@@ -17,6 +17,28 @@ const surplusMs = 12_000;
 export const scenario: Scenario = {
   name: "account-limits",
   promises: [1, 4],
+  moves: [
+    {
+      row: "A9",
+      fault: "more logins than an account may have",
+      metric: "holdfast_auth_total",
+      label: 'outcome="limit"',
+      tells: "accounts are full, and their policy is to refuse the newcomer",
+    },
+    {
+      row: "A9",
+      fault: "a node dies with its seats",
+      metric: "holdfast_seats_lapsed_total",
+      tells: "seats of a dead node leave `online`; as many clients come back elsewhere",
+    },
+    {
+      row: "A9",
+      fault: "Redis comes back empty",
+      metric: "holdfast_reconcile_repairs_total",
+      label: 'action="reasserted"',
+      tells: "nodes write seats back that Redis has lost",
+    },
+  ],
   shows: "an account has the connections it may have, to the last one, whoever else wants in",
   async run(trial) {
     const isShort = trial.size === "short";

@@ -5,6 +5,7 @@
 import { spread } from "../figures.ts";
 import { until } from "../ground.ts";
 import type { Lab } from "../lab.ts";
+import type { Move } from "../moves.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 
 const takeoversPerSecond = 5;
@@ -14,9 +15,28 @@ const cuts = {
   nats: { name: "NATS", boundMs: 6000 },
 } as const;
 
+const moves = {
+  redis: {
+    row: "A3",
+    fault: "a node is cut off from Redis only",
+    metric: "holdfast_dependency_errors_total",
+    label: 'dependency="redis"',
+    isLongOnly: true, // a second may pass without a call to Redis
+    tells: "calls to Redis failed; `reason` says how",
+  },
+  nats: {
+    row: "A3",
+    fault: "a node is cut off from NATS only",
+    metric: "holdfast_duplicate_closes_total",
+    label: 'found_by="reconcile"',
+    tells: "older connections are found by renewal: NATS loses the news",
+  },
+} as const satisfies Record<string, Move>;
+
 export const scenario: Scenario = {
   name: "cut-off",
   promises: [1],
+  moves: Object.values(moves),
   shows: "a node that is cut off from Redis only, or from NATS only, still closes who is displaced",
   async run(trial) {
     const lab = await trial.lab({
@@ -27,8 +47,9 @@ export const scenario: Scenario = {
         ...(trial.size === "short" ? { EDGE_RENEW_INTERVAL_MS: "2000" } : {}),
       },
     });
-    await takeOver(trial, lab, "redis");
-    await takeOver(trial, lab, "nats");
+    for (const from of ["redis", "nats"] as const) {
+      await trial.watching(lab, [moves[from]], () => takeOver(trial, lab, from));
+    }
   },
 };
 

@@ -19,6 +19,21 @@ const failoverMsMax = 15_000;
 export const scenario: Scenario = {
   name: "failover-lost-login",
   promises: [promise],
+  moves: [
+    {
+      row: "A6",
+      fault: "a replica takes over that had not heard of the newer login",
+      metric: "holdfast_redis_epoch_changes_total",
+      tells:
+        "Redis failed over or restarted: unused tokens are void, and live seats are written back",
+    },
+    {
+      row: "A6",
+      fault: "a replica takes over that had not heard of the newer login",
+      metric: "holdfast_kicks_repeated_total",
+      tells: "nodes had to say again who was displaced: nobody acknowledges it",
+    },
+  ],
   shows: "a failover that lost the newer logins leaves one connection an account, the newer one",
   async run(trial) {
     await failOver(trial, "sentinel", trial.count({ short: 1, long: 12 }));

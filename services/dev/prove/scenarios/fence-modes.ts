@@ -5,6 +5,7 @@
 import { until } from "../ground.ts";
 import type { Lab, LabEdge } from "../lab.ts";
 import { hearLapses } from "../lapses.ts";
+import type { Move } from "../moves.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 import type { Visit } from "../visit.ts";
 
@@ -23,9 +24,41 @@ const places: readonly Place[] = [
   { mode: "auto", cutFrom: "nothing", isClosed: false },
 ];
 
+const moves = {
+  alone: {
+    row: "A3",
+    fault: "a node alone is cut off from Redis",
+    metric: "holdfast_fence_state",
+    label: 'state="alone"',
+    tells: "this node does not reach Redis, and others do: look at its network",
+  },
+  isolated: {
+    row: "A4",
+    fault: "a node is cut off from Redis and NATS",
+    metric: "holdfast_fence_state",
+    label: 'state="isolated"',
+    tells: "this node reaches neither Redis nor another node",
+  },
+  fenced: {
+    row: "A4",
+    fault: "a node is cut off from Redis and NATS",
+    metric: "holdfast_fence_closes_total",
+    tells: "a node closed its connections, since others may have their seats",
+  },
+  away: {
+    row: "A4",
+    fault: "Redis and NATS are away for all, for less than a lease",
+    metric: "holdfast_dependency_up",
+    label: 'dependency="redis"',
+    isFall: true,
+    tells: "0 on all nodes: an outage; on one: its network",
+  },
+} as const satisfies Record<string, Move>;
+
 export const scenario: Scenario = {
   name: "fence-modes",
   promises: [1, 5],
+  moves: Object.values(moves),
   shows: "a node cut off from Redis closes its seats in time, by its mode, and an outage none",
   isLongOnly: true, // the cluster test `fence` has the short form of it
   async run(trial) {
@@ -66,15 +99,20 @@ async function cutAlone(
 
   const healed = lab.allowOverlap(leaseMs + 5000);
   const cutMs = performance.now();
-  for (const [at, { cutFrom }] of places.entries()) cut(lab.edges[at]!, cutFrom);
-  const newer = takeOver(lab, moving);
   const isDue = (at: number) => places[at]!.isClosed;
   const due = [...crowds.filter((_, at) => isDue(at)), ...moving].flat();
-  await until(
-    "the fences",
-    () => due.every(({ view }) => view.endedMs !== null),
-    2 * leaseMs,
-  ).catch(() => {});
+  const areClosed = () => due.every(({ view }) => view.endedMs !== null);
+  const cutAndWait = async () => {
+    for (const [at, { cutFrom }] of places.entries()) cut(lab.edges[at]!, cutFrom);
+    const newer = takeOver(lab, moving);
+    await until("the fences", areClosed, 2 * leaseMs).catch(() => {});
+    return { newer };
+  };
+  const { newer } = await trial.watching(
+    lab,
+    [moves.alone, moves.isolated, moves.fenced],
+    cutAndWait,
+  );
   for (const [at, place] of places.entries())
     measurePlace(trial, place, crowds[at]!, cutMs, leaseMs);
   await newer;
@@ -153,8 +191,10 @@ async function endForAll(
   await Bun.sleep(1.2 * Number(settings["EDGE_RENEW_INTERVAL_MS"]));
   const servers = [...lab.servers.redis, ...lab.servers.nats];
 
-  for (const server of servers) server.signal("SIGSTOP");
-  await Bun.sleep(outageMs);
+  await trial.watching(lab, [moves.away], async () => {
+    for (const server of servers) server.signal("SIGSTOP");
+    await Bun.sleep(outageMs);
+  });
   const isStillReady = (await ready(lab)) === lab.edges.length;
   for (const server of servers) server.signal("SIGCONT");
   const backMs = performance.now();

@@ -12,6 +12,7 @@ const mebibyte = 1024 * 1024;
 export const scenario: Scenario = {
   name: "hostile-codec",
   promises: [8],
+  moves: [],
   shows: "whatever bytes come, the codec makes packets of them or refuses them, within its limits",
   async run({ count, measure, seed, log }) {
     const packets = count({ short: 100_000, long: 20_000_000 });

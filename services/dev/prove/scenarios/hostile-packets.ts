@@ -21,6 +21,22 @@ const calmMs = 1000; // with neither attack nor warm-up, to compare with
 export const scenario: Scenario = {
   name: "hostile-packets",
   promises: [promise],
+  moves: [
+    {
+      row: "C2",
+      fault: "mutants of packets",
+      metric: "holdfast_decode_errors_total",
+      label: 'reason="type"',
+      tells: "bytes that are no packet: an attack, or a broken client",
+    },
+    {
+      row: "C2",
+      fault: "mutants of packets",
+      metric: "holdfast_closes_total",
+      label: 'code="UnpackError"',
+      tells: "connections ended for the bytes they sent",
+    },
+  ],
   shows: "mutants over TCP and WebSocket end their own connection with a reason, and no other",
   async run(trial) {
     const { measure, count, log } = trial;

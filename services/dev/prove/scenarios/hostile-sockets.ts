@@ -8,6 +8,7 @@ import { endlessBurdens, inflatingBurdens, lyingBurdens } from "../burdens/lying
 import { drippingBurdens, silentBurdens } from "../burdens/silent.ts";
 import { until } from "../ground.ts";
 import type { Lab } from "../lab.ts";
+import type { Move } from "../moves.ts";
 import { type Neighbours, startNeighbours } from "../neighbours.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 
@@ -37,9 +38,53 @@ const quick = {
 };
 const room = { EDGE_CONNECTIONS_MAX: "15000", EDGE_UNAUTHENTICATED_MAX: "12000" };
 
+const moves = {
+  handshake: {
+    row: "C3",
+    fault: "clients that never finish a handshake or an upgrade",
+    metric: "holdfast_closes_total",
+    label: 'code="none",by="server"',
+    tells: "connections ended without a word, by the handshake's deadline",
+  },
+  unknown: {
+    row: "C4",
+    fault: "crowds that never log in",
+    metric: "holdfast_closes_total",
+    label: 'code="AuthError"',
+    tells: "connections ended because no login came, or none that was right",
+  },
+  bodies: {
+    row: "C8",
+    fault: "bodies that are announced and come late, or never",
+    metric: "holdfast_body_memory_bytes",
+    tells: "memory of bodies under way; at its limit requests get 3 / 429",
+  },
+  inflated: {
+    row: "C7",
+    fault: "compressed bombs, one after the other",
+    metric: "holdfast_rate_limited_total",
+    label: 'scope="inflate"',
+    tells: "connections were closed for what their packets inflate to",
+  },
+  slow: {
+    row: "C10",
+    fault: "clients that do not read what they are sent",
+    metric: "holdfast_slow_consumers_closed_total",
+    tells: "connections were closed because their client reads too slowly",
+  },
+  silent: {
+    row: "C11",
+    fault: "clients that are silent",
+    metric: "holdfast_closes_total",
+    label: 'code="HeartbeatTimeout"',
+    tells: "peers are gone without a word: networks, or a client that hangs",
+  },
+} as const satisfies Record<string, Move>;
+
 export const scenario: Scenario = {
   name: "hostile-sockets",
   promises: [promise],
+  moves: Object.values(moves),
   shows: "whoever is a burden is let go by a deadline, at a bounded cost, and neighbours go on",
   async run(trial) {
     const isShort = trial.size === "short";
@@ -54,7 +99,9 @@ export const scenario: Scenario = {
     trial.log(`neighbours before: p50 ${ms(calm.p50Ms)}, p99 ${ms(calm.p99Ms)} ms`);
     const together = isShort ? groups : groups.flat().map((burden) => [burden]);
     let unanswered = 0;
-    for (const some of together) unanswered += await burdenBy(trial, site, some, neighbours);
+    await trial.watching(lab, Object.values(moves), async () => {
+      for (const some of together) unanswered += await burdenBy(trial, site, some, neighbours);
+    });
     await neighbours.stop();
     const what = "neighbours' requests without an answer, in all of it";
     trial.measure({ promise, what, exactly: 0, measured: unanswered });

@@ -23,6 +23,22 @@ const kinds: readonly (readonly [SdkKind, SdkKind])[] = [
 export const scenario: Scenario = {
   name: "kick-war",
   promises: [promise],
+  moves: [
+    {
+      row: "A8",
+      fault: "two clients log in over each other without end",
+      metric: "holdfast_auth_total",
+      label: 'outcome="rate_limited"',
+      tells: "an account was displaced too often and is held off: two clients share a login",
+    },
+    {
+      row: "A14",
+      fault: "a session was ended by a newer login",
+      metric: "holdfast_auth_total",
+      label: 'kind="reconnect",outcome="expired"',
+      tells: "clients come with sessions that are over; many at once: Redis has lost its data",
+    },
+  ],
   shows: "two clients that will not yield cannot push each other out for ever, and cost little",
   async run(trial) {
     const { lab, count, draw, size } = trial;

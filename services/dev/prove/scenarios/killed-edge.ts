@@ -13,6 +13,22 @@ const boundMs = 10_000;
 export const scenario: Scenario = {
   name: "killed-edge",
   promises: [4],
+  moves: [
+    {
+      row: "B2",
+      fault: "a node is killed",
+      metric: "holdfast_nodes_buried_total",
+      label: 'cause="dead"',
+      tells: "a node has died, and another one took its seats away",
+    },
+    {
+      row: "A9",
+      fault: "a node dies with its seats",
+      metric: "holdfast_seats_lapsed_total",
+      label: 'cause="dead"',
+      tells: "seats of a dead node leave `online`; as many clients come back elsewhere",
+    },
+  ],
   shows: "the seats of a node that was killed leave `online` at once, and are told once each",
   isLongOnly: true, // the cluster test `fence` has the short form of it
   async run({ lab, size, count, measure, log }) {

@@ -20,6 +20,42 @@ const accountBurst = 100;
 export const scenario: Scenario = {
   name: "limits-flood",
   promises: [promise],
+  moves: [
+    {
+      row: "C9",
+      fault: "more connections are dialled than the limit",
+      metric: "holdfast_connections_rejected_total",
+      label: 'reason="limit"',
+      tells: "the node is full: scale out, or somebody floods it",
+    },
+    {
+      row: "C9",
+      fault: "more upgrades are refused than can wait",
+      metric: "holdfast_refusals_cut_total",
+      tells: "so many are refused that not all are told 503",
+    },
+    {
+      row: "C5",
+      fault: "one address opens connections without end",
+      metric: "holdfast_connections_rejected_total",
+      label: 'reason="ip_open"',
+      tells: "an address has as many connections as it may",
+    },
+    {
+      row: "C5",
+      fault: "one account fails to log in without end",
+      metric: "holdfast_rate_limited_total",
+      label: 'scope="account"',
+      tells: "logins of an account are refused without asking Redis",
+    },
+    {
+      row: "A12",
+      fault: "session ids that nobody ever had",
+      metric: "holdfast_auth_total",
+      label: 'kind="reconnect",outcome="expired"',
+      tells: "ids are refused; a steady stream from few addresses is somebody who guesses",
+    },
+  ],
   shows: "floods of connections and logins end at the limit that is set, and others are served",
   async run(trial) {
     await floodNode(trial);

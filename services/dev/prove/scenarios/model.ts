@@ -11,6 +11,7 @@ import type { Scenario } from "../scenario.ts";
 export const scenario: Scenario = {
   name: "model",
   promises: [1],
+  moves: [],
   isLongOnly: true,
   shows: "in whatever order calls, answers and losses come, the registry breaks no promise of its",
   async run({ count, measure, seed, log }) {

@@ -47,6 +47,35 @@ const cases: readonly Case[] = [
 export const scenario: Scenario = {
   name: "nats-away",
   promises: [5],
+  moves: [
+    {
+      row: "B4",
+      fault: "requests come while NATS is away",
+      metric: "holdfast_requests_total",
+      label: 'outcome="no_responder"',
+      tells: "requests were answered 7 / 503: nobody serves the route, or NATS is away",
+    },
+    {
+      row: "B4",
+      fault: "requests come while NATS is away",
+      metric: "holdfast_upstream_faults_total",
+      label: 'fault="unavailable"',
+      tells: "an upstream could not be asked",
+    },
+    {
+      row: "B4",
+      fault: "NATS goes and comes back",
+      metric: "holdfast_nats_reconnects_total",
+      tells: "the connection to NATS was lost and is back",
+    },
+    {
+      row: "A3",
+      fault: "accounts log in again while NATS is away",
+      metric: "holdfast_duplicate_closes_total",
+      label: 'found_by="reconcile"',
+      tells: "older connections are found by renewal: NATS loses the news",
+    },
+  ],
   shows: "NATS may go for 30 s, however it goes: requests are refused in time, logins go on",
   async run(trial) {
     for (const { name, isLongOnly, options = {}, begin, end } of cases) {

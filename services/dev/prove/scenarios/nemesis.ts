@@ -23,6 +23,7 @@ interface Fault {
 export const scenario: Scenario = {
   name: "nemesis",
   promises: [1, 2, 3, 5],
+  moves: [],
   shows: "whatever faults a seed draws, everything is true again within a minute",
   async run(trial) {
     const { lab, seed, draw, count, measure, log, size } = trial;

@@ -9,6 +9,14 @@ const lookEveryMs = 100;
 export const scenario: Scenario = {
   name: "online",
   promises: [4],
+  moves: [
+    {
+      row: "A9",
+      fault: "connections stand for several leases",
+      metric: "holdfast_reconcile_duration_seconds_count",
+      tells: "renewals run; when it stands still, seats lapse",
+    },
+  ],
   shows: "a connection that stands is told of at every moment, for several leases",
   isLongOnly: true,
   async run({ lab, count, measure, size }) {

@@ -14,6 +14,27 @@ const echo = 16;
 export const scenario: Scenario = {
   name: "paused-edge",
   promises: [1],
+  moves: [
+    {
+      row: "A5",
+      fault: "a node is stopped and goes on",
+      metric: "holdfast_stalls_total",
+      tells: "the process stood still for over 2 s: a frozen machine, or too little CPU",
+    },
+    {
+      row: "A5",
+      fault: "a node is stopped and goes on",
+      metric: "holdfast_stall_verify_seconds_count",
+      tells: "how long its clients waited until their seats were verified",
+    },
+    {
+      row: "A7",
+      fault: "connections were superseded while their node stood still",
+      metric: "holdfast_duplicate_closes_total",
+      label: 'found_by="reconcile"',
+      tells: "older connections are found by renewal: their node missed the news",
+    },
+  ],
   shows: "a node that stood still answers nothing to connections whose seats have moved",
   async run({ lab, size, count, measure }) {
     const ground = await lab({

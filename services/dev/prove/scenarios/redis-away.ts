@@ -4,36 +4,47 @@
  */
 import { exchange, type Server } from "@holdfast/servers";
 import type { Lab, LabOptions } from "../lab.ts";
+import type { Move } from "../moves.ts";
 import { measureOutage, type Outage } from "../outage.ts";
 import type { Scenario } from "../scenario.ts";
 import { watchTokenApi } from "../token-api.ts";
 
 interface Case extends Pick<Outage, "name" | "sessions"> {
   readonly isLongOnly?: boolean;
+  /** What its calls fail with, as they are counted. */
+  readonly reason: keyof typeof tells;
   begin(lab: Lab): unknown;
   end(lab: Lab): unknown;
 }
+
+const tells = {
+  oom: "Redis is full and takes no write",
+  readonly: "the node writes to a replica: a failover under way, or a wrong address",
+  timeout: "Redis hangs, is too slow, or cannot be reached",
+  refused: "nobody listens at Redis's address",
+  loading: "Redis has started and reads its data",
+} as const;
 
 const server = ({ servers }: Lab): Server => servers.redis[0]!; // there is always one
 
 const plain: readonly Case[] = [
   {
-    ...{ name: "Redis out of memory", sessions: "kept" },
+    ...{ name: "Redis out of memory", reason: "oom", sessions: "kept" },
     begin: (lab) => command(server(lab), "CONFIG SET maxmemory 1"),
     end: (lab) => command(server(lab), "CONFIG SET maxmemory 0"),
   },
   {
-    ...{ name: "Redis read-only", sessions: "kept", isLongOnly: true },
+    ...{ name: "Redis read-only", reason: "readonly", sessions: "kept", isLongOnly: true },
     begin: (lab) => command(server(lab), "REPLICAOF 127.0.0.1 1"), // nobody listens there
     end: (lab) => command(server(lab), "REPLICAOF NO ONE"),
   },
   {
-    ...{ name: "Redis standing still", sessions: "kept", isLongOnly: true },
+    ...{ name: "Redis standing still", reason: "timeout", sessions: "kept", isLongOnly: true },
     begin: (lab) => server(lab).signal("SIGSTOP"),
     end: (lab) => server(lab).signal("SIGCONT"),
   },
   {
-    ...{ name: "Redis killed, back without its data", sessions: "lost" },
+    ...{ name: "Redis killed, back without its data", reason: "refused", sessions: "lost" },
     begin: (lab) => server(lab).signal("SIGKILL"),
     end: (lab) => server(lab).restart(),
   },
@@ -41,7 +52,12 @@ const plain: readonly Case[] = [
 
 const durable: readonly Case[] = [
   {
-    ...{ name: "Redis killed, back after loading its data", sessions: "kept", isLongOnly: true },
+    ...{
+      name: "Redis killed, back after loading its data",
+      reason: "loading",
+      sessions: "kept",
+      isLongOnly: true,
+    },
     begin: (lab) => server(lab).signal("SIGKILL"),
     end: (lab) => server(lab).restart(),
   },
@@ -49,7 +65,12 @@ const durable: readonly Case[] = [
 
 const linked: readonly Case[] = [
   {
-    ...{ name: "Redis cut off without a word", sessions: "kept", isLongOnly: true },
+    ...{
+      name: "Redis cut off without a word",
+      reason: "timeout",
+      sessions: "kept",
+      isLongOnly: true,
+    },
     begin: ({ edges }) => edges.forEach(({ redisLink }) => void redisLink?.silence()),
     end: ({ edges }) => edges.forEach(({ redisLink }) => void redisLink?.heal()),
   },
@@ -64,23 +85,53 @@ const grounds: readonly (readonly [LabOptions, readonly Case[]])[] = [
   [{ isLinked: true }, linked],
 ];
 
+const cases = new Map(
+  grounds.flatMap(([, all]) => all.map((one): [Case, Move] => [one, moveOf(one)])),
+);
+
+function moveOf({ name, reason, isLongOnly = false }: Case): Move {
+  const metric = "holdfast_dependency_errors_total";
+  const label = `dependency="redis",reason="${reason}"`;
+  return { row: "B3", fault: name, metric, label, isLongOnly, tells: tells[reason] };
+}
+
 export const scenario: Scenario = {
   name: "redis-away",
   promises: [5],
+  moves: [
+    {
+      row: "B3",
+      fault: "logins come while Redis is away",
+      metric: "holdfast_auth_total",
+      label: 'outcome="unavailable"',
+      tells: "logins were told to come again: Redis did not answer in time",
+    },
+    {
+      row: "B3",
+      fault: "logins come while Redis is away",
+      metric: "holdfast_connections_rejected_total",
+      label: 'transport="ws",reason="admission"',
+      tells: "upgrades get 503, since their logins could not be served",
+    },
+    ...cases.values(),
+  ],
   shows: "Redis may go for 30 s, however it goes: who is in stays in, who comes is told to wait",
   async run(trial) {
     for (const [options, all] of grounds) {
-      const cases = all.filter(({ isLongOnly }) => trial.size === "long" || !isLongOnly);
-      if (cases.length === 0) continue;
+      const some = all.filter(({ isLongOnly }) => trial.size === "long" || !isLongOnly);
+      if (some.length === 0) continue;
       const lab = await trial.lab(options);
       const api = await watchTokenApi(lab);
       // It has no link of its own that could be cut.
       const allowed = options.isLinked ? ["200"] : ["200", "503"];
       const others = [{ who: "token API", seen: api.answers, allowed }];
       try {
-        for (const { name, sessions, begin, end } of cases) {
-          const outage = { name, sessions, begin: () => begin(lab), end: () => end(lab) };
-          await measureOutage(trial, lab, { of: "redis", ...outage, others });
+        for (const one of some) {
+          const { name, sessions } = one;
+          const outage = { name, sessions, begin: () => one.begin(lab), end: () => one.end(lab) };
+          await trial.watching(lab, [cases.get(one)!], () => {
+            return measureOutage(trial, lab, { of: "redis", ...outage, others });
+          });
         }
       } finally {
         await api.stop();

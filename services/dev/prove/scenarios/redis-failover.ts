@@ -11,6 +11,22 @@ const faults = { SIGKILL: "killed", SIGSTOP: "standing still" } as const;
 export const scenario: Scenario = {
   name: "redis-failover",
   promises: [5],
+  moves: [
+    {
+      row: "B3",
+      fault: "a primary dies or stands still, its replica takes over",
+      metric: "holdfast_redis_epoch_changes_total",
+      tells:
+        "Redis failed over or restarted: unused tokens are void, and live seats are written back",
+    },
+    {
+      row: "B3",
+      fault: "a primary dies or stands still, its replica takes over",
+      metric: "holdfast_dependency_errors_total",
+      label: 'dependency="redis"',
+      tells: "calls to Redis failed; `reason` says how",
+    },
+  ],
   shows: "a Redis primary may die or stand still: its replica takes over and nobody is dropped",
   isLongOnly: true,
   async run(trial) {

@@ -17,6 +17,21 @@ const atOnce = 8;
 export const scenario: Scenario = {
   name: "sessions-lost-answers",
   promises: [promise],
+  moves: [
+    {
+      row: "A13",
+      fault: "answers to Reconnect are lost",
+      metric: "holdfast_session_alias_used_total",
+      tells: "clients come with the id before the last: their answer was lost",
+    },
+    {
+      row: "A13",
+      fault: "a replaced id comes outside its grace",
+      metric: "holdfast_auth_total",
+      label: 'outcome="session_stolen"',
+      tells: "somebody else has a client's old session id: the session was ended for both",
+    },
+  ],
   shows: "a lost answer or network costs no session, and an id long replaced opens none",
   async run(trial) {
     const ground = await trial.lab({

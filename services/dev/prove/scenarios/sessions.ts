@@ -7,6 +7,7 @@ import { spread } from "../figures.ts";
 import { openFront } from "../front.ts";
 import { until } from "../ground.ts";
 import type { Lab, LabEdge } from "../lab.ts";
+import type { Move } from "../moves.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 import { type Sdk, type Story, startSdk } from "../sdk.ts";
 
@@ -14,9 +15,33 @@ const promise = 3;
 const serverShutdown = "2";
 const windowMs = 2_000; // of the short form's drains
 
+const moves = {
+  draining: {
+    row: "B1",
+    fault: "nodes are restarted in turn",
+    metric: "holdfast_draining",
+    tells: "the node has been told to stop and lets its clients go",
+  },
+  told: {
+    row: "B1",
+    fault: "nodes are restarted in turn",
+    metric: "holdfast_closes_total",
+    label: 'code="ServerShutdown"',
+    tells: "clients were told to go elsewhere, spread over the drain window",
+  },
+  resumed: {
+    row: "B2",
+    fault: "the clients of a killed node come to the others",
+    metric: "holdfast_auth_total",
+    label: 'kind="reconnect",outcome="ok"',
+    tells: "sessions go on elsewhere; `tokens_issued_total` stays flat then",
+  },
+} as const satisfies Record<string, Move>;
+
 export const scenario: Scenario = {
   name: "sessions",
   promises: [promise],
+  moves: Object.values(moves),
   shows: "restarts of every node and the death of one cost no client its session",
   async run(trial) {
     const { lab, count, draw, size } = trial;
@@ -47,9 +72,13 @@ export const scenario: Scenario = {
     const back = () => until("everybody to be back", areBack, 60_000);
     await back();
 
-    await restartAll(trial, ground, back);
+    await trial.watching(ground, [moves.draining, moves.told], () => {
+      return restartAll(trial, ground, back);
+    });
     tell(trial, "rolling restart", crowd, own);
-    await killOne(trial, ground, { crowd, areBack, back });
+    await trial.watching(ground, [moves.resumed], () => {
+      return killOne(trial, ground, { crowd, areBack, back });
+    });
     tell(trial, "rolling restart and kill -9", crowd, own);
     await Promise.all([
       ...crowd.map((one) => one.stop()),

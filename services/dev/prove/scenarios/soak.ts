@@ -34,6 +34,14 @@ const settings = {
 export const scenario: Scenario = {
   name: "soak",
   promises: [promise],
+  moves: [
+    {
+      row: "D1",
+      fault: "churn for a long time",
+      metric: "process_open_fds",
+      tells: "descriptors in use; with the same load it must come back to the same number",
+    },
+  ],
   shows:
     "under churn, pushes, spoiled bytes and drains nothing grows, and in the end all is given back",
   isLongOnly: true,

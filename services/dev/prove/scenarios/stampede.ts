@@ -20,6 +20,15 @@ const rates = { short: 150, long: 800 }; // logins a second of each survivor
 export const scenario: Scenario = {
   name: "stampede",
   promises: [promise],
+  moves: [
+    {
+      row: "B6",
+      fault: "the clients of a dead node come to the others at once",
+      metric: "holdfast_login_admissions_total",
+      label: 'outcome="queued"',
+      tells: "logins come faster than the rate: they wait their turn",
+    },
+  ],
   shows:
     "the clients of a node that dies come back at the pace of the others, none loses its session",
   async run(trial) {

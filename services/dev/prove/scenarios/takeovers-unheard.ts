@@ -6,13 +6,34 @@
 import { spread } from "../figures.ts";
 import { until } from "../ground.ts";
 import type { Lab } from "../lab.ts";
+import type { Move } from "../moves.ts";
 import { createNatsLoss } from "../nats-loss.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 
 const boundMs = 6_000;
 
+const byRenewal = {
+  row: "A2",
+  metric: "holdfast_duplicate_closes_total",
+  label: 'found_by="reconcile"',
+  tells: "older connections are found by renewal: NATS loses the news",
+} as const;
+
+const moves = {
+  stopped: { ...byRenewal, fault: "the NATS server of a node stands still" },
+  killed: { ...byRenewal, fault: "the NATS server of a node is killed", isLongOnly: true },
+  cut: { ...byRenewal, fault: "NATS servers are cut off from each other" },
+  loss: {
+    row: "A2",
+    fault: "three NATS messages in ten are lost",
+    metric: "holdfast_kicks_repeated_total",
+    tells: "nodes had to say again who was displaced: nobody acknowledges it",
+  },
+} as const satisfies Record<string, Move>;
+
 interface Fault {
   readonly what: string;
+  readonly move: Move;
   readonly isLongOnly?: boolean;
   begin(): void;
   end(): void | Promise<void>;
@@ -21,6 +42,7 @@ interface Fault {
 export const scenario: Scenario = {
   name: "takeovers-unheard",
   promises: [1],
+  moves: Object.values(moves),
   shows: "where NATS loses the news, the older connection is closed by the next renewal",
   async run(trial) {
     const ground = await trial.lab({
@@ -33,7 +55,7 @@ export const scenario: Scenario = {
     });
     for (const fault of faultsOf(ground, trial)) {
       if (trial.size === "short" && fault.isLongOnly) continue;
-      await displaceUnder(fault, ground, trial);
+      await trial.watching(ground, [fault.move], () => displaceUnder(fault, ground, trial));
     }
   },
 };
@@ -47,17 +69,20 @@ function faultsOf({ servers, edges }: Lab, { draw, log }: Trial): readonly Fault
   return [
     {
       what: "NATS server stopped",
+      move: moves.stopped,
       begin: () => server.signal("SIGSTOP"),
       end: () => server.signal("SIGCONT"),
     },
     {
       what: "NATS server killed",
+      move: moves.killed,
       isLongOnly: true,
       begin: () => server.signal("SIGKILL"),
       end: () => server.restart(),
     },
     {
       what: "NATS routes cut",
+      move: moves.cut,
       begin: () => {
         for (const route of servers.natsRoutes) route.cut();
       },
@@ -67,6 +92,7 @@ function faultsOf({ servers, edges }: Lab, { draw, log }: Trial): readonly Fault
     },
     {
       what: "30 % of messages lost",
+      move: moves.loss,
       begin: () => {
         link.filter(loss.make);
         link.reset(); // the edge connects anew, through the filter

@@ -12,6 +12,21 @@ const accountsAtOnce = 30;
 export const scenario: Scenario = {
   name: "takeovers",
   promises: [1],
+  moves: [
+    {
+      row: "A1",
+      fault: "an account logs in again on another node",
+      metric: "holdfast_duplicate_closes_total",
+      label: 'found_by="event"',
+      tells: "older connections are closed at the word of the newer one's node: as it is to be",
+    },
+    {
+      row: "A1",
+      fault: "an account logs in again on another node",
+      metric: "holdfast_duplicate_close_delay_seconds_count",
+      tells: "how long older connections outlived their successors; above 1 s the news goes astray",
+    },
+  ],
   shows: "of two logins of an account with one connection the older is closed at once",
   async run(trial) {
     const { lab, count, draw, measure } = trial;

@@ -16,6 +16,15 @@ const settings = { EDGE_STORE_FAILURES_MAX: "100", EDGE_REFUSAL_GRACE_MS: "20000
 export const scenario: Scenario = {
   name: "tokens-failover",
   promises: [promise],
+  moves: [
+    {
+      row: "A10",
+      fault: "Redis fails over, and the old primary goes on",
+      metric: "holdfast_auth_total",
+      label: 'outcome="epoch_stale"',
+      tells: "tokens of before a failover or restart are refused, in one burst",
+    },
+  ],
   shows: "a failover opens no session twice, not even while both primaries take writes",
   async run(trial) {
     await bothSides(trial);

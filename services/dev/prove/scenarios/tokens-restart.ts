@@ -19,6 +19,29 @@ const settings = {
 export const scenario: Scenario = {
   name: "tokens-restart",
   promises: [promise],
+  moves: [
+    {
+      row: "A11",
+      fault: "Redis stands still while tokens are presented",
+      metric: "holdfast_auth_total",
+      label: 'kind="auth",outcome="unavailable"',
+      tells: "logins were told to come again: Redis did not answer in time",
+    },
+    {
+      row: "A11",
+      fault: "Redis stands still while tokens are presented",
+      metric: "holdfast_dependency_errors_total",
+      label: 'dependency="redis",reason="timeout"',
+      tells: "Redis hangs, or is too slow",
+    },
+    {
+      row: "A10",
+      fault: "Redis comes back with old data",
+      metric: "holdfast_auth_total",
+      label: 'outcome="epoch_stale"',
+      tells: "tokens of before a failover or restart are refused, in one burst",
+    },
+  ],
   shows: "a Redis that stood still, or came back with old data, opens no session twice",
   async run(trial) {
     const durable = await trial.lab({ settings, redisArgs: ["--appendonly", "yes"] });

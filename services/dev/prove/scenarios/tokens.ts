@@ -17,6 +17,15 @@ const ticketsAtOnce = 100;
 export const scenario: Scenario = {
   name: "tokens",
   promises: [2],
+  moves: [
+    {
+      row: "A10",
+      fault: "a token is presented on many connections",
+      metric: "holdfast_auth_total",
+      label: 'outcome="token_replayed"',
+      tells: "used tokens come again: a client that repeats itself, or a stolen token",
+    },
+  ],
   shows: "a token that 200 connections present at once opens one session",
   async run({ lab, count, measure, log }) {
     const ground = await lab({

@@ -8,6 +8,22 @@ import type { Scenario } from "../scenario.ts";
 export const scenario: Scenario = {
   name: "websocket-rules",
   promises: [8],
+  moves: [
+    {
+      row: "C1",
+      fault: "frames that break the rules",
+      metric: "holdfast_decode_errors_total",
+      label: 'transport="ws",reason="frame"',
+      tells: "something that is no fit WebSocket client",
+    },
+    {
+      row: "C1",
+      fault: "upgrades that break the rules",
+      metric: "holdfast_connections_rejected_total",
+      label: 'reason="handshake"',
+      tells: "HTTP requests that are no fit upgrade: scanners, or a misled proxy",
+    },
+  ],
   shows: "frames and upgrades that break the rules end one connection, as RFC 6455 has it",
   async run({ lab, measure, log }) {
     const ground = await lab({ edges: 1, settings: { EDGE_UNAUTHENTICATED_MAX: "2000" } });
