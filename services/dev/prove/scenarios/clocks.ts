@@ -39,6 +39,15 @@ const leaseDriftMs = { short: 3000, long: 1000 };
 export const scenario: Scenario = {
   name: "clocks",
   promises: [9, 2, 4],
+  moves: [
+    {
+      row: "A14",
+      fault: "sessions expire while clocks are wrong",
+      metric: "holdfast_auth_total",
+      label: 'kind="reconnect",outcome="expired"',
+      tells: "clients come with sessions that are over; many at once: Redis has lost its data",
+    },
+  ],
   shows: "clocks that are wrong, set, or too quick end nothing early and keep nothing too long",
   async run(trial) {
     if (!canSkew) throw new Error("libfaketime is missing: ./scripts/setup faketime installs it");
