@@ -41,6 +41,8 @@ export async function openStage(): Promise<Stage> {
       EDGE_LOGIN_QUEUE_MS: "10000", // a queue is to be measured, not its deadline
       EDGE_RECONNECT_HOLD_MS: "10000",
       EDGE_REQUEST_RATE: "0",
+      EDGE_INBOUND_BYTES_PER_SECOND: "0", // a few connections are to bring all the load
+      EDGE_INBOUND_PACKETS_PER_SECOND: "0",
       EDGE_ACCOUNT_REQUEST_RATE: "0",
       EDGE_AUTH_TIMEOUT_MS: "60000",
       EDGE_HEARTBEAT_INTERVAL_MS: process.env["BENCH_HEARTBEAT_MS"] ?? "30000",

@@ -119,6 +119,18 @@ describe("readEdgeConfig", () => {
       expect(mistakesOf({ EDGE_CONNECTIONS_MAX: `${most + 1}` })).toHaveLength(1);
   });
 
+  test("body has to arrive within half of the heartbeat timeout, at the rate of bytes", () => {
+    const settings = (burstBytes: number, rate = 1024) => ({
+      EDGE_BODY_BYTES_MAX: String(1024 * 1024),
+      EDGE_INBOUND_BYTES_PER_SECOND: String(rate),
+      EDGE_INBOUND_BYTES_BURST: String(burstBytes),
+    });
+
+    expect(mistakesOf(settings(1024 * (1024 - 45)))).toEqual([]);
+    expect(mistakesOf(settings(1024 * (1024 - 46)))).toHaveLength(1);
+    expect(mistakesOf(settings(64 * 1024, 0))).toEqual([]);
+  });
+
   test("node id is the name and a boot id, which is another each time", () => {
     const read = () => readEdgeConfig({ EDGE_NODE_NAME: "n1" }, isEmbedded).config.nodeId;
 

@@ -102,6 +102,7 @@ const timerRules: readonly Rule[] = [
 ];
 
 const limitRules: readonly Rule[] = [
+  slowestBody,
   (values) => {
     const most = Math.floor(0.8 * fileDescriptorsMax());
     return values.EDGE_CONNECTIONS_MAX > most
@@ -117,6 +118,14 @@ const limitRules: readonly Rule[] = [
       ? "EDGE_OUTBOUND_BYTES_MAX must not be above EDGE_NODE_OUTBOUND_BYTES_MAX"
       : null,
 ];
+
+/** A body that is allowed has to arrive while its sender still counts as alive. */
+function slowestBody(values: Values): string | null {
+  const rate = values.EDGE_INBOUND_BYTES_PER_SECOND;
+  const seconds = (values.EDGE_BODY_BYTES_MAX - values.EDGE_INBOUND_BYTES_BURST) / rate;
+  if (rate === 0 || seconds * second <= values.EDGE_HEARTBEAT_TIMEOUT_MS / 2) return null;
+  return "EDGE_BODY_BYTES_MAX must arrive within half of EDGE_HEARTBEAT_TIMEOUT_MS: raise EDGE_INBOUND_BYTES_PER_SECOND or EDGE_INBOUND_BYTES_BURST";
+}
 
 const serverRules: readonly Rule[] = (["EDGE_REDIS_URL", "EDGE_NATS_URL"] as const).map(
   (name) => (values) =>

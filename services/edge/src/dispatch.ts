@@ -8,8 +8,6 @@ import {
   type EndingName,
   gatewayErrors,
   type Packet,
-  ProtocolError,
-  type ProtocolFault,
   type Request,
 } from "@holdfast/protocol";
 import { forward } from "./handlers/forward.ts";
@@ -24,18 +22,7 @@ import {
   respondError,
   respondHeartbeat,
 } from "./peer.ts";
-
-const endingOfFault: Record<ProtocolFault, EndingName> = {
-  "bad-version": "badVersion",
-  "bad-codec": "badCodec",
-  "bad-platform": "badPlatform",
-  "bad-type": "badType",
-  truncated: "truncated",
-  trailing: "trailing",
-  "bad-gzip": "badGzip",
-  "too-large": "tooLarge",
-  "bad-metadata": "badMetadata",
-};
+import { spoiled } from "./spoiled.ts";
 
 /** A chunk of a TCP stream, or one WebSocket message. Ends the connection if it is spoiled. */
 export function receive(peer: Peer, bytes: Uint8Array): void {
@@ -67,42 +54,24 @@ function keep(peer: Peer, bytes: Uint8Array): void {
 
 /** Its seat is still its own, or it has ended. Called by the watchdog. */
 export function release(peer: Peer): void {
-  if (peer.phase.at !== "open") return;
-  const { held } = peer.phase;
-  const wasProven = held.proven;
+  if (peer.phase.at === "open") provingNothing(peer, takeUp);
+}
+
+/** It may send again, or has its turn. Called by inflow.ts. */
+export function readOn(peer: Peer): void {
+  if (!peer.isKept) provingNothing(peer, readKept);
+}
+
+/** What was kept may have been sent before our answer. [D20] */
+function provingNothing(peer: Peer, act: (peer: Peer) => void): void {
+  const held = peer.phase.at === "open" ? peer.phase.held : null;
+  const wasProven = held?.proven;
   try {
-    takeUp(peer);
+    act(peer);
   } catch (error) {
     spoiled(peer, error);
   }
-  held.proven = wasProven; // what was kept may have been sent before our answer [D20]
-}
-
-function spoiled(peer: Peer, error: unknown): void {
-  const { metrics, log } = peer.node;
-  if (error instanceof ProtocolError) {
-    metrics.decodeError(peer.connection.transport, reasonOf(error.fault));
-    close(peer, endingOfFault[error.fault]);
-    return;
-  }
-  metrics.exception("packet");
-  log.error("packet_failed", { error: error instanceof Error ? error.stack : String(error) });
-  close(peer, "serverError");
-}
-
-function reasonOf(fault: ProtocolFault): string {
-  switch (fault) {
-    case "bad-type":
-      return "type";
-    case "bad-gzip":
-      return "gzip";
-    case "too-large":
-    case "truncated":
-    case "trailing":
-      return "length";
-    default:
-      return "header";
-  }
+  if (held !== null && wasProven !== undefined) held.proven = wasProven;
 }
 
 function receiveChunk(peer: Peer, chunk: Uint8Array): void {
@@ -127,9 +96,14 @@ function drainDecoder(peer: Peer): void {
     // A packet may close the peer or change its limits, so the decoder is asked for anew.
     const { decoder } = peer;
     if (decoder === null) return;
-    if (peer.isKept) {
-      hold(peer, decoder.pendingBytes);
+    if (peer.finishUntilMs > 0) {
+      peer.decoder = null; // discarded, as what is still to come
+      holdBytes(peer, 0);
+      return;
+    }
+    if (peer.isKept || peer.isWaiting) {
       peer.connection.pause();
+      hold(peer, decoder.pendingBytes);
       return;
     }
     const packet = decoder.next();
@@ -144,13 +118,17 @@ function drainDecoder(peer: Peer): void {
   }
 }
 
-/** Bytes of an unfinished packet count, with all others of the node. [I6] */
+/**
+ * Bytes of an unfinished packet count, with all others of the node. What waits since its sender is
+ * too quick may fill only half of what there is, or others could not be read. [I6]
+ */
 function hold(peer: Peer, unfinishedBytes: number): void {
   const { node } = peer;
   const bytes = unfinishedBytes + peer.waitingBytes;
   const isMore = bytes > peer.heldBytes;
   if (bytes !== peer.heldBytes) holdBytes(peer, bytes);
-  if (!isMore || node.bodyBytes <= node.config.nodeBodyBytesMax) return;
+  const share = peer.isWaiting ? 1 / 2 : 1;
+  if (!isMore || node.bodyBytes <= share * node.config.nodeBodyBytesMax) return;
   node.metrics.rateLimited("admission");
   close(peer, "memoryLimit");
 }
@@ -170,6 +148,7 @@ function receiveMessage(peer: Peer, message: Uint8Array): void {
   const { node, version } = peer;
   if (peer.phase.at === "entering" && isForUpstream(message)) {
     // Not decoded yet: by then it may be larger than a stranger's packet may be. [§5.5]
+    node.inflow.packet(peer);
     enqueue(peer, message, message.length, () => requestIdOf(message));
     held(peer);
     return;
@@ -191,6 +170,7 @@ function requestIdOf(message: Uint8Array): number {
 function arrived(peer: Peer, packet: Packet): void {
   const { node, phase } = peer;
   peer.isHeard = true;
+  node.inflow.packet(peer);
   // The client's first packet after its answer shows that it has its new session id. [D20]
   if (phase.at === "open") phase.held.proven = true;
   if (packet.gzip && !mayInflate(peer, packet.body.length)) return;
@@ -334,10 +314,24 @@ function takeUp(peer: Peer): void {
   forgetWaiting(peer);
   holdBytes(peer, 0);
   for (const item of waiting ?? []) handleWaiting(peer, item);
+  if (peer.isWaiting) hold(peer, peer.decoder?.pendingBytes ?? peer.connection.heldBytes);
+  else readKept(peer);
+}
+
+/** What has been read and not looked at, then what has not been read. */
+function readKept(peer: Peer): void {
   if (peer.phase.at === "closed") return;
-  peer.connection.resume();
-  if (peer.decoder === null) held(peer);
-  else drainDecoder(peer);
+  const { connection, node } = peer;
+  node.inflow.begin(peer, 0);
+  if (connection.transport === "ws") {
+    connection.resume();
+    held(peer);
+  } else {
+    drainDecoder(peer);
+    const mustStop = peer.isWaiting || peer.isKept || peer.decoder?.isHeldByLimit === true;
+    if (!mustStop) connection.resume();
+  }
+  node.inflow.end(peer);
 }
 
 function handleWaiting(peer: Peer, item: Packet | Uint8Array): void {

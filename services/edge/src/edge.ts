@@ -16,16 +16,19 @@ import {
   held,
   leaving,
   messageBytesMax,
+  readOn,
   receive,
   release,
   textMessage,
 } from "./dispatch.ts";
 import { drainPeers } from "./drain.ts";
+import { createFaults } from "./faults.ts";
 import { createFence } from "./fence.ts";
 import { gate, gateOfUpgrade, isFull } from "./gate.ts";
 import { closeEnded, closeLosers } from "./handlers/losers.ts";
 import { heartTimes } from "./heart.ts";
 import { createHub } from "./hub.ts";
+import { createInflow } from "./inflow.ts";
 import { type ConnectEvent, createKicks, kickTickMs } from "./kicks.ts";
 import { createSweep, sweepIntervalMs } from "./liveness.ts";
 import { createLoginLimits } from "./login-limits.ts";
@@ -39,13 +42,7 @@ import { createRequestRates } from "./request-rates.ts";
 import { createSeats } from "./seats.ts";
 import { boundRegistry } from "./store-lane.ts";
 import { createTcpTransport } from "./transport/tcp.ts";
-import type {
-  ConnectionEvents,
-  Origin,
-  OutboundBudget,
-  Transport,
-  TransportFaults,
-} from "./transport/transport.ts";
+import type { ConnectionEvents, Origin, OutboundBudget, Transport } from "./transport/transport.ts";
 import { createWsTransport } from "./transport/ws.ts";
 import type { Upstream } from "./upstream/upstream.ts";
 import { createWatchdog } from "./watchdog.ts";
@@ -114,6 +111,7 @@ export function createEdge(options: EdgeOptions): Edge {
     callsInFlight: () => node.deadlines.size,
     outboundBytes: () => budget.nodeBytes,
     bodyBytes: () => node.bodyBytes,
+    inboundPaused: () => node.inflow.paused,
     topics: () => node.pushes.topics.size,
     topicMemberships: () => node.pushes.memberships,
     pushesWaiting: () => node.pushes.waiting,
@@ -155,11 +153,12 @@ export function createEdge(options: EdgeOptions): Edge {
     stops.push(await options.bus.subscribe(node.id, (event) => told(node, event, options), answer));
     const sweep = createSweep(node);
     stops.push(clock.every(sweepIntervalMs, () => guarded(() => tick(sweep))));
-    const { deadlines, pushes, admission } = node;
+    const { deadlines, pushes, admission, inflow } = node;
     const expire = () => {
       const nowMs = clock.monotonic();
       deadlines.tick(nowMs);
       admission.tick(nowMs);
+      inflow.tick(nowMs);
     };
     stops.push(clock.every(deadlines.intervalMs, () => guarded(expire)));
     stops.push(clock.every(pushTickMs, () => guarded(pushes.tick)));
@@ -300,6 +299,10 @@ function createNode(options: EdgeOptions, clock: Clock): EdgeNode {
     watchdog: createWatchdog(() => node, clock.monotonic(), release),
     deadlines: createDeadlines(clock.monotonic()),
     rates: createRequestRates(config),
+    inflow: createInflow({
+      ...{ settings: config, metrics: options.counts, now: () => clock.monotonic() },
+      ...{ nextTurn: setImmediate, readOn },
+    }),
     admission: createAdmission({
       ...{ settings: config, metrics: options.counts, now: () => clock.monotonic() },
       isStoreUp: options.isRedisUp ?? (() => true),
@@ -362,7 +365,10 @@ function createEvents(node: EdgeNode): ConnectionEvents<Peer> {
       return new Peer(node, connection, null);
     },
     upgraded: agree,
+    begins: (peer, bytes) => node.inflow.begin(peer, bytes),
     data: receive,
+    ends: node.inflow.end,
+    frame: node.inflow.packet,
     messageBytesMax,
     held,
     text: textMessage,
@@ -370,25 +376,5 @@ function createEvents(node: EdgeNode): ConnectionEvents<Peer> {
     leaving,
     drained: node.pushes.drained,
     closed: gone,
-  };
-}
-
-function createFaults(node: EdgeNode): TransportFaults {
-  return {
-    refused: (transport, reason) =>
-      // One word of the list for both: logins cannot be served just now.
-      node.metrics.rejected(
-        transport,
-        reason === "unauthenticated" || reason === "unavailable" ? "admission" : reason,
-      ),
-    refusalCut: () => node.metrics.refusalCut(),
-    written: (transport, bytes) => node.metrics.bytesWritten(transport, bytes),
-    failed(transport, error) {
-      node.metrics.exception("packet");
-      node.log.error("transport_failed", {
-        transport,
-        error: error instanceof Error ? error.stack : String(error),
-      });
-    },
   };
 }

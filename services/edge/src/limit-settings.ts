@@ -181,6 +181,33 @@ export const limitSettings = {
     max: 1024 * mebibyte,
     meaning: "What they may inflate to at once after a rest",
   }),
+  // What is over these is not read until the rate allows it: nothing is lost, and TCP pushes back.
+  EDGE_INBOUND_BYTES_PER_SECOND: bytes({
+    default: mebibyte,
+    min: 0,
+    max: 1024 * mebibyte,
+    meaning: "Read of one connection; an eighth before login. More waits. 0: no limit",
+  }),
+  EDGE_INBOUND_BYTES_BURST: bytes({
+    default: 4 * mebibyte,
+    min: 64 * kibibyte,
+    max: 1024 * mebibyte,
+    meaning: "Read of one connection at once after a rest; an eighth before login",
+  }),
+  EDGE_INBOUND_PACKETS_PER_SECOND: integer({
+    default: 500,
+    min: 0,
+    max: 1_000_000,
+    unit: "1/s",
+    meaning: "Packets and frames of one connection; an eighth before login. More wait. 0: no limit",
+  }),
+  EDGE_INBOUND_PACKETS_BURST: integer({
+    default: 2000,
+    min: 8,
+    max: 1_000_000,
+    unit: "packets",
+    meaning: "Packets of one connection at once after a rest; an eighth before login",
+  }),
   EDGE_IN_FLIGHT_MAX: integer({
     default: 256,
     min: 1,

@@ -52,7 +52,8 @@ function sweep(peer: Peer, nowMs: number, mayAct: boolean): boolean {
     case "entering": // bounded by the registry's own deadline, and the admission's
       return mayAct && isPinged(peer, nowMs);
     case "open":
-      if (peer.isHeard) peer.lastSeenMs = nowMs;
+      // While it is not read it cannot be heard; that is bounded by what it has sent.
+      if (peer.isHeard || peer.isWaiting) peer.lastSeenMs = nowMs;
       peer.isHeard = false;
       if (!mayAct) return false;
       if (nowMs - peer.lastSeenMs < node.config.heartbeatTimeoutMs) return isPinged(peer, nowMs);

@@ -40,6 +40,7 @@ export interface EdgeReadings extends FenceReadings {
   readonly addressesLimited: () => number;
   readonly outboundBytes: () => number;
   readonly bodyBytes: () => number;
+  readonly inboundPaused: () => number;
   readonly topics: () => number;
   readonly topicMemberships: () => number;
   readonly pushesWaiting: () => number;
@@ -150,6 +151,14 @@ function packetMetrics(metrics: Metrics) {
     help: "Bytes that were not a packet: an attack or a broken client",
     labels: ["transport", "reason"],
   });
+  const paused = metrics.counter({
+    name: "holdfast_inbound_paused_total",
+    help: "Times a connection was not read for a while, as it had sent more than it may",
+    labels: ["transport", "limit"],
+  });
+  for (const transport of transports) {
+    for (const limit of ["bytes", "packets"]) paused.labels({ transport, limit });
+  }
   const roundTrip = metrics.histogram({
     name: "holdfast_heartbeat_round_trip_seconds",
     help: "From our heartbeat or ping to its answer",
@@ -172,6 +181,8 @@ function packetMetrics(metrics: Metrics) {
       written[transport][kind].inc();
       sizeOut.observe(bodyBytes);
     },
+    inboundPaused: (transport: TransportName, limit: "bytes" | "packets") =>
+      paused.labels({ transport, limit }).inc(),
     bytesRead: (transport: TransportName, count: number) => bytesIn[transport].inc(count),
     bytesWritten: (transport: TransportName, count: number) => bytesOut[transport].inc(count),
     decodeError: (transport: TransportName, reason: string) =>
@@ -314,6 +325,7 @@ function watch(metrics: Metrics, readings: EdgeReadings): void {
   gauge("requests_in_flight", "Requests that wait for an upstream", readings.callsInFlight);
   gauge("outbound_queue_bytes", "Bytes that wait for clients to read", readings.outboundBytes);
   gauge("body_memory_bytes", "Bodies being assembled or awaiting an answer", readings.bodyBytes);
+  gauge("inbound_paused", "Connections not read now, as over their limit", readings.inboundPaused);
   gauge("topics", "Topics with a member on this node", readings.topics);
   gauge("topic_memberships", "Connections in topics, of all topics", readings.topicMemberships);
   gauge("pushes_waiting", "Pushes held back for slow clients or by a pace", readings.pushesWaiting);

@@ -100,6 +100,15 @@ export class Peer {
   /** Its input is not looked at: the process stood still, and its seat is being verified. */
   isKept = false;
 
+  // What it may send, for inflow.ts; full at first.
+  byteTokens = Number.POSITIVE_INFINITY;
+  packetTokens = Number.POSITIVE_INFINITY;
+  inflowMs = 0; // when they were filled
+  /** Of what has just been read; below 0: the next turn has more. */
+  packetsLeft = Number.POSITIVE_INFINITY;
+  /** It is not read, and what has been read is not looked at, until inflow.ts says so. */
+  isWaiting = false;
+
   /** Our own heartbeat or ping that is not answered yet; 0: none. */
   pingId = 0;
   pingSentMs = 0;
@@ -189,6 +198,7 @@ export function enter(
   const lease = { verifiedMs: claimedMs, termMs: peer.node.config.firstLeaseMs };
   move(peer, { at: "open", held: { session, seat: peer.seat, proven: false, ...lease } });
   peer.decoder?.setLimits(peer.node.limits.open);
+  peer.node.inflow.entered(peer);
   peer.lastSeenMs = peer.node.clock.monotonic();
   peer.node.metrics.entered(peer.connection.transport, "auth", peer.lastSeenMs - peer.openedMs);
   return true;

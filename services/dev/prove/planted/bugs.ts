@@ -199,7 +199,7 @@ export const bugs: readonly Bug[] = [
   {
     name: "blame-on-the-node",
     what: "who sends bytes that are no packet is told of an error of the node",
-    file: "services/edge/src/dispatch.ts",
+    file: "services/edge/src/spoiled.ts",
     find: "close(peer, endingOfFault[error.fault]);",
     replace: 'close(peer, endingOfFault[error.fault] && "serverError");',
     reds: ["hostile-packets", "hostile-sockets", "websocket-rules"],

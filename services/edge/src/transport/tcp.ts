@@ -51,6 +51,7 @@ class TcpConnection<P> implements Connection {
   private readonly shared: Shared<P>;
   private readonly socket: TcpSocket<P>;
   private isDirty = false;
+  private isPaused = false;
   isBlocked = false;
   isEnding = false;
   isClosed = false;
@@ -97,11 +98,15 @@ class TcpConnection<P> implements Connection {
   ping(): void {}
 
   pause(): void {
-    if (!this.isClosed) this.socket.pause();
+    if (this.isPaused || this.isClosed || this.isEnding) return;
+    this.isPaused = true;
+    this.socket.pause();
   }
 
   resume(): void {
-    if (!this.isClosed) this.socket.resume();
+    if (!this.isPaused || this.isClosed) return;
+    this.isPaused = false;
+    this.socket.resume();
   }
 
   end(farewell: Farewell): void {
@@ -223,7 +228,11 @@ export function createTcpTransport<P>(options: TcpOptions<P>): Transport {
 
   function received(socket: TcpSocket<P>, chunk: Uint8Array): void {
     const connection = socket.data;
-    if (connection && !connection.isEnding) options.events.data(connection.peer, chunk);
+    if (!connection || connection.isEnding) return;
+    const { events } = options;
+    events.begins(connection.peer, chunk.length);
+    events.data(connection.peer, chunk);
+    events.ends(connection.peer);
   }
 
   function drained({ data: connection }: TcpSocket<P>): void {

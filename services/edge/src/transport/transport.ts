@@ -37,8 +37,12 @@ export interface Connection {
   flush(): void;
   /** WebSocket: a ping frame. TCP has none; the caller sends a heartbeat request instead. */
   ping(payload: Uint8Array): void;
-  /** Reads no more until `resume`. WebSocket: messages that have been read still come. */
+  /**
+   * Reads no more until `resume`. What has been read already: TCP still tells it, a WebSocket keeps
+   * it after the frame that is being told.
+   */
   pause(): void;
+  /** Reads on; a WebSocket first what it has kept, within this call. */
   resume(): void;
   /** Says farewell, ends the sending direction, lingers, then destroys. Once. */
   end(farewell: Farewell): void;
@@ -52,6 +56,12 @@ export interface ConnectionEvents<P> {
   opened(connection: Connection): P;
   /** WebSocket: its upgrade is granted. On TCP the handshake is the first bytes of the stream. */
   upgraded(peer: P, handshake: Handshake): void;
+  /** So many bytes have come off the socket, and are told next. */
+  begins(peer: P, bytes: number): void;
+  /** They have been told, or kept. */
+  ends(peer: P): void;
+  /** WebSocket: a frame that is no message, or only a part of one. */
+  frame(peer: P): void;
   /** TCP: a chunk, cut anywhere. WebSocket: one binary message. The bytes are the receiver's. */
   data(peer: P, chunk: Uint8Array): void;
   /** WebSocket: the most a message may have just now; a larger one is a violation. */

@@ -48,6 +48,9 @@ export class WsConnection<P> implements Connection, FrameTarget {
   /** Why it is turned away, as soon as its request is here. */
   refusal: Refusal | null = null;
   assembly: Assembly | null = null;
+  /** Came while it is paused. */
+  private unread: Uint8Array[] | null = null;
+  isPaused = false;
   private readonly outbox: Outbox;
   private readonly shared: WsShared<P>;
   private readonly socket: WsSocket<P>;
@@ -77,7 +80,9 @@ export class WsConnection<P> implements Connection, FrameTarget {
   }
 
   get heldBytes(): number {
-    return this.assembly?.heldBytes ?? this.request?.heldBytes ?? 0;
+    const unfinished = this.assembly?.heldBytes ?? this.request?.heldBytes ?? 0;
+    if (this.unread === null) return unfinished;
+    return this.unread.reduce((sum, chunk) => sum + chunk.length, unfinished);
   }
 
   get leastMessageBytes(): number {
@@ -109,13 +114,21 @@ export class WsConnection<P> implements Connection, FrameTarget {
     this.markDirty();
   }
 
-  /** What has been read already is still told. */
   pause(): void {
+    if (this.isPaused || this.isEnding) return;
+    this.isPaused = true;
     if (!this.isClosed) this.socket.pause();
   }
 
   resume(): void {
-    if (!this.isClosed) this.socket.resume();
+    if (!this.isPaused) return;
+    this.isPaused = false;
+    while (this.unread !== null && !this.isPaused) {
+      const [chunk] = this.unread;
+      this.unread = this.unread.length > 1 ? this.unread.slice(1) : null;
+      if (chunk !== undefined) this.readChunk(chunk);
+    }
+    if (!this.isPaused && !this.isClosed) this.socket.resume();
   }
 
   /** The answer to its request, before anything else. */
@@ -127,9 +140,14 @@ export class WsConnection<P> implements Connection, FrameTarget {
   }
 
   read(chunk: Uint8Array): void {
-    const wasHolding = this.assembly !== null;
-    readFrames(this, chunk);
-    if (!this.isEnding && (wasHolding || this.assembly !== null)) this.released();
+    const { events } = this.shared;
+    events.begins(this.upgraded, chunk.length);
+    const wasHolding = this.assembly !== null || this.unread !== null;
+    if (this.isPaused) this.keep(chunk, true);
+    else this.readChunk(chunk);
+    const isHolding = this.assembly !== null || this.unread !== null;
+    if (!this.isEnding && (wasHolding || isHolding)) this.released();
+    events.ends(this.upgraded);
   }
 
   /** Its request is answered with this, and the caller ends it. */
@@ -231,8 +249,24 @@ export class WsConnection<P> implements Connection, FrameTarget {
     this.shared.events.leaving(this.upgraded, "violation");
   }
 
+  frameRead(): void {
+    this.shared.events.frame(this.upgraded);
+  }
+
   released(): void {
     this.shared.events.held(this.upgraded);
+  }
+
+  private readChunk(chunk: Uint8Array): void {
+    const at = readFrames(this, chunk);
+    if (at < chunk.length && !this.isEnding) this.keep(chunk.subarray(at), false);
+  }
+
+  /** A view keeps all of its chunk alive. */
+  private keep(chunk: Uint8Array, isLast: boolean): void {
+    const bytes = 2 * chunk.length < chunk.buffer.byteLength ? chunk.slice() : chunk;
+    const before = this.unread ?? [];
+    this.unread = isLast ? [...before, bytes] : [bytes, ...before];
   }
 
   private get upgraded(): P {
@@ -242,6 +276,7 @@ export class WsConnection<P> implements Connection, FrameTarget {
   private forget(): void {
     this.request = null;
     this.assembly = null;
+    this.unread = null;
     this.owedPong = null;
   }
 

@@ -5,6 +5,8 @@ const strangerBytes = 1000;
 const mask = Uint8Array.of(0x37, 0xfa, 0x21, 0x3d);
 
 interface Seen extends FrameTarget {
+  isPaused: boolean;
+  frames: number;
   readonly events: string[];
   maxBytes: number;
 }
@@ -16,6 +18,8 @@ function createTarget(maxBytes = 1_000_000): Seen {
     maxBytes,
     assembly: null as Assembly | null,
     isEnding: false,
+    isPaused: false,
+    frames: 0,
     leastMessageBytes: strangerBytes,
     messageBytesMax: () => target.maxBytes,
     messageRead: (bytes: Uint8Array) => void target.events.push(`message ${shown(bytes)}`),
@@ -24,6 +28,7 @@ function createTarget(maxBytes = 1_000_000): Seen {
     pongRead: (payload: Uint8Array) => void target.events.push(`pong ${payload.toHex()}`),
     closeRead: (code: number | null) => end(`close ${code}`),
     violated: (fault: number) => end(`violated ${fault}`),
+    frameRead: () => void target.frames++,
     released: () => {},
   };
   const end = (event: string) => {
@@ -110,6 +115,36 @@ describe("frames", () => {
       expect(eventsOf(stream, cut)).toEqual(expected);
     },
   );
+
+  test("it stops behind the frame in which its target was paused, and says where", () => {
+    const stream = join([
+      frame(0x82, payloadOf(5)),
+      frame(0x89, payloadOf(3)),
+      frame(0x82, payloadOf(7)),
+    ]);
+    const target = createTarget();
+    const pausing = { ...target, frameRead: () => void Object.assign(pausing, { isPaused: true }) };
+
+    const at = readFrames(pausing, stream);
+
+    expect(at).toBe(6 + 5 + 6 + 3);
+    expect(readFrames(pausing, stream.slice(at))).toBe(0);
+    Object.assign(pausing, { isPaused: false });
+    expect(readFrames(pausing, stream.slice(at))).toBe(6 + 7);
+    expect(target.events).toHaveLength(3);
+  });
+
+  test("fragments, pings and pongs are frames, messages are not counted twice", () => {
+    const target = createTarget();
+
+    readFrames(target, frame(0x02, payloadOf(3)));
+    readFrames(target, frame(0x89, payloadOf(3)));
+    readFrames(target, frame(0x80, payloadOf(3)));
+    readFrames(target, frame(0x8a, payloadOf(3)));
+    readFrames(target, frame(0x82, payloadOf(3)));
+
+    expect(target.frames).toBe(3);
+  });
 
   test("a message is the receiver's own, and keeps no larger chunk alive", () => {
     const kept: Uint8Array[] = [];

@@ -10,6 +10,8 @@ export interface FrameTarget {
   assembly: Assembly | null;
   /** Nothing more is read for it. */
   readonly isEnding: boolean;
+  /** Nothing more is read for it just now: between two frames. */
+  readonly isPaused: boolean;
   /** The most a message may have just now, in bytes; asked only above `leastMessageBytes`. */
   messageBytesMax(): number;
   readonly leastMessageBytes: number;
@@ -19,6 +21,8 @@ export interface FrameTarget {
   textRead(): void;
   pingRead(payload: Uint8Array): void;
   pongRead(payload: Uint8Array): void;
+  /** Any frame but the last, or only, one of a message. */
+  frameRead(): void;
   /** A good close frame; null: one without a code. */
   closeRead(code: number | null): void;
   violated(fault: FrameFault): void;
@@ -30,10 +34,10 @@ export interface FrameTarget {
 const copiedBytesMax = 512;
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-/** Reads the chunk from `at` on. It belongs to the reader. */
-export function readFrames(target: FrameTarget, chunk: Uint8Array, from = 0): void {
-  let at = from;
-  while (at < chunk.length && !target.isEnding) {
+/** Reads the chunk, which belongs to the reader. Returns where it stopped, as it had to. */
+export function readFrames(target: FrameTarget, chunk: Uint8Array): number {
+  let at = 0;
+  while (at < chunk.length && !target.isEnding && !target.isPaused) {
     if (target.assembly === null) {
       const next = readWhole(target, chunk, at);
       if (next > at) {
@@ -44,6 +48,7 @@ export function readFrames(target: FrameTarget, chunk: Uint8Array, from = 0): vo
     }
     at = target.assembly.read(target, chunk, at);
   }
+  return at;
 }
 
 /** A binary message in one frame that is all here: where it ends. 0: it is something else. */
@@ -217,11 +222,15 @@ export class Assembly {
       this.control = null;
       unmask(payload, 0, payload.length, head, headSize - 4);
       if (!this.isMessageOpen) target.assembly = null;
+      target.frameRead();
       tellControl(target, first, payload);
       return;
     }
     unmask(this.piece, this.frameStart, this.length, head, headSize - 4);
-    if (first < 0x80) return; // fragments follow
+    if (first < 0x80) {
+      target.frameRead(); // fragments follow
+      return;
+    }
     target.assembly = null;
     target.released();
     const { piece, length } = this;

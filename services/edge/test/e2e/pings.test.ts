@@ -9,6 +9,8 @@ import { sized } from "../support/scripted-upstream.ts";
 const mebibyte = 1024 * 1024;
 const strangerBytesMax = 64 * 1024; // the default of EDGE_PRE_AUTH_BYTES_MAX
 const payload = new Uint8Array(125);
+/** What is bounded here is what waits to be written, however much is read. */
+const settings = { EDGE_INBOUND_BYTES_PER_SECOND: 0, EDGE_INBOUND_PACKETS_PER_SECOND: 0 };
 
 const waiting = (edge: TestEdge) => edge.metric("holdfast_outbound_queue_bytes");
 const slow = (edge: TestEdge) => edge.metric("holdfast_slow_consumers_closed_total");
@@ -16,7 +18,7 @@ const slow = (edge: TestEdge) => edge.metric("holdfast_slow_consumers_closed_tot
 for (const transport of transports) {
   describe(`stranger on ${transport} that asks for heartbeats and does not read`, () => {
     test("it is closed above what a stranger may make the node keep", async () => {
-      await using edge = await startEdge();
+      await using edge = await startEdge({ settings });
       const wire = await edge.open(transport);
       const beats = 2000;
       const beat = noise(16 * 1024);
@@ -34,7 +36,7 @@ for (const transport of transports) {
     });
 
     test("one that reads has as many answered as it likes", async () => {
-      await using edge = await startEdge();
+      await using edge = await startEdge({ settings });
       const wire = await edge.open(transport);
       const beat = noise(strangerBytesMax);
 
@@ -55,7 +57,7 @@ describe("client that pings and does not read", () => {
 
   for (const state of ["before login", "after login"]) {
     test(`it is owed what was asked in one turn, and the latest pong, ${state}`, async () => {
-      await using edge = await startEdge();
+      await using edge = await startEdge({ settings });
       const wire =
         state === "before login" ? await edge.open("ws") : (await openSession(edge, "ws")).wire;
       wire.pause();

@@ -12,9 +12,10 @@ import { createAdmission } from "../../src/admission.ts";
 import { createCompression } from "../../src/compression.ts";
 import { readEdgeConfig } from "../../src/config.ts";
 import { createDeadlines } from "../../src/deadlines.ts";
-import { release } from "../../src/dispatch.ts";
+import { readOn, release } from "../../src/dispatch.ts";
 import { createFence } from "../../src/fence.ts";
 import { createHub } from "../../src/hub.ts";
+import { createInflow } from "../../src/inflow.ts";
 import { createKicks } from "../../src/kicks.ts";
 import { createLoginLimits } from "../../src/login-limits.ts";
 import { createEdgeMetrics } from "../../src/metrics.ts";
@@ -80,6 +81,9 @@ export function createTestNode(
     watchdog: createWatchdog(() => node, clock.monotonic(), release),
     deadlines: createDeadlines(clock.monotonic()),
     rates: createRequestRates(config),
+    inflow: createInflow({
+      ...{ settings: config, metrics: counts, now, nextTurn: setImmediate, readOn },
+    }),
     admission: createAdmission({
       ...{ settings: config, metrics: counts, now, isStoreUp: () => true },
     }),

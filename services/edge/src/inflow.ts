@@ -1,0 +1,146 @@
+/**
+ * How much a connection may send: bytes and packets a second, token buckets of plain numbers in the
+ * peer. What is over them is not read: the socket is paused until its bucket has refilled, so that
+ * it costs nothing meanwhile and TCP pushes back. Within them a turn of the event loop handles so
+ * many packets of one socket; the rest has its turn when others had theirs. One clock for all. [I6]
+ */
+import type { EdgeConfig } from "./config.ts";
+import { createDeadlines } from "./deadlines.ts";
+import type { EdgeMetrics } from "./metrics.ts";
+import type { Peer } from "./peer.ts";
+
+export interface Inflow {
+  /** Bytes have come, or what was kept is looked at: called before any packet of it. */
+  begin(peer: Peer, bytes: number): void;
+  /** A packet has been read. It may be the last for now: see `peer.isWaiting`. */
+  packet(peer: Peer): void;
+  /** All has been read that may be. */
+  end(peer: Peer): void;
+  /** Its login has been accepted: from here it may send more than a stranger. */
+  entered(peer: Peer): void;
+  /** Calls back those whose time has come. */
+  tick(nowMs: number): void;
+  /** Those whose buckets are empty. */
+  readonly paused: number;
+}
+
+export type InflowSettings = Pick<
+  EdgeConfig,
+  "inboundBytesPerSecond" | "inboundBytesBurst" | "inboundPacketsPerSecond" | "inboundPacketsBurst"
+>;
+
+/** Of one connection in one turn. Few clients ever send as many at once. */
+export const packetsPerTurn = 64;
+/** Of all that wait for a turn: what they cost the others together. */
+const packetsOfWaitingPerTurn = 512;
+/** And as many sockets, since each may bring a chunk of its own. */
+const socketsPerTurn = 16;
+/** Whoever has not logged in needs a few packets, and has this part of rates and bursts. */
+const strangerShare = 1 / 8;
+
+export function createInflow(options: {
+  readonly settings: InflowSettings;
+  readonly metrics: Pick<EdgeMetrics, "inboundPaused">;
+  readonly now: () => number; // monotonic milliseconds
+  /** Calls back in a later turn, after the sockets of others. */
+  readonly nextTurn: (act: () => void) => void;
+  /** Reads on, from `begin` to `end`. MUST NOT throw. */
+  readonly readOn: (peer: Peer) => void;
+}): Inflow {
+  const { metrics, now, nextTurn, readOn } = options;
+  const { inboundBytesPerSecond: bytesRate, inboundPacketsPerSecond: packetsRate } =
+    options.settings;
+  const bytesBurst =
+    bytesRate === 0 ? Number.POSITIVE_INFINITY : options.settings.inboundBytesBurst;
+  const packetsBurst =
+    packetsRate === 0 ? Number.POSITIVE_INFINITY : options.settings.inboundPacketsBurst;
+  const pauses = createDeadlines(now());
+  let ready: Peer[] = [];
+  let isScheduled = false;
+  let packetsRead = 0; // ever
+
+  return {
+    begin(peer, bytes) {
+      if (!peer.isWaiting) {
+        fill(peer, now());
+        peer.packetsLeft = Math.min(packetsPerTurn, Math.floor(peer.packetTokens));
+      }
+      peer.byteTokens -= bytes;
+    },
+    packet(peer) {
+      packetsRead++;
+      peer.packetTokens--;
+      if (--peer.packetsLeft < 0) stop(peer);
+    },
+    end(peer) {
+      if (peer.byteTokens < 0) stop(peer);
+    },
+    entered(peer) {
+      peer.byteTokens = bytesBurst;
+      peer.packetTokens = packetsBurst;
+    },
+    tick: (nowMs) => pauses.tick(nowMs),
+    get paused() {
+      return pauses.size;
+    },
+  };
+
+  function fill(peer: Peer, nowMs: number): void {
+    const share = peer.phase.at === "open" ? 1 : strangerShare;
+    const part = (share * (nowMs - peer.inflowMs)) / 1000;
+    peer.byteTokens = Math.min(bytesBurst * share, peer.byteTokens + part * bytesRate);
+    peer.packetTokens = Math.min(packetsBurst * share, peer.packetTokens + part * packetsRate);
+    peer.inflowMs = nowMs;
+  }
+
+  function stop(peer: Peer): void {
+    if (peer.isWaiting || peer.phase.at === "closed") return;
+    peer.isWaiting = true;
+    peer.connection.pause();
+    const waitMs = waitOf(peer);
+    if (waitMs === 0) {
+      queue(peer);
+      return;
+    }
+    const limit = peer.byteTokens < 0 ? "bytes" : "packets";
+    metrics.inboundPaused(peer.connection.transport, limit);
+    pauses.add({ deadlineMs: peer.inflowMs + waitMs, expired: () => queue(peer) });
+  }
+
+  /** Until there is a token of each, from when they were filled last; 0: there are. */
+  function waitOf({ phase, byteTokens, packetTokens }: Peer): number {
+    const share = phase.at === "open" ? 1 : strangerShare;
+    const bytesMs = byteTokens < 0 ? (-byteTokens * 1000) / (share * bytesRate) : 0;
+    const packetsMs = packetTokens < 1 ? ((1 - packetTokens) * 1000) / (share * packetsRate) : 0;
+    return Math.max(bytesMs, packetsMs);
+  }
+
+  function queue(peer: Peer): void {
+    ready.push(peer);
+    schedule();
+  }
+
+  function schedule(): void {
+    if (isScheduled) return;
+    isScheduled = true;
+    nextTurn(turn);
+  }
+
+  function turn(): void {
+    isScheduled = false;
+    const those = ready;
+    ready = [];
+    const packetsUntil = packetsRead + packetsOfWaitingPerTurn;
+    let sockets = 0;
+    for (const peer of those) {
+      if (packetsRead >= packetsUntil || sockets >= socketsPerTurn) break;
+      sockets++;
+      if (peer.phase.at === "closed") continue;
+      peer.isWaiting = false;
+      readOn(peer);
+    }
+    // Whoever waits again is behind those who have not had their turn yet.
+    if (sockets < those.length) ready = those.slice(sockets).concat(ready);
+    if (ready.length > 0) schedule();
+  }
+}
