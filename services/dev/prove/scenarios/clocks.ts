@@ -126,6 +126,11 @@ async function watchSteps(trial: Trial, lab: Lab, walls: readonly WallClock[]): 
   expiries.tell(trial);
   await leases.tell(trial, leaseDriftMs[trial.size]);
   const set = adminsOf(lab.edges.slice(0, startSeconds.length));
+  const delay = "holdfast_duplicate_close_delay_seconds";
+  const told = await lab.metric(`${delay}_count`);
+  const late = told - (await lab.metric(`${delay}_bucket`, 'le="12"'));
+  const page = "takeovers within a second that a node counts as longer than 12 s";
+  trial.measure({ promise, what: page, exactly: 0, measured: late, note: `${told} of them` });
   const stalls = await metric({ admins: set }, "holdfast_stalls_total");
   const paused = "clocks that were taken for a pause of the node";
   trial.measure({ promise, what: paused, exactly: 0, measured: stalls });

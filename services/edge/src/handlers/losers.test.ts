@@ -16,11 +16,12 @@ function createRig() {
   begin(peer);
   return {
     peer,
-    news: (generation: number) =>
+    ...{ clock: made.clock, metric: made.metric },
+    news: (generation: number, delayMs = 12) =>
       closeLosers(
         made.node,
         { displaced: [{ connection: peer.id, generation }], takenOver: [] },
-        12,
+        delayMs,
       ),
   };
 }
@@ -57,6 +58,20 @@ describe("closeLosers", () => {
     news(7);
 
     expect(news(7)).toEqual([peer.id]);
+  });
+
+  test.each([
+    ["as the other node's clock tells", 300, 0.3],
+    ["since its seat was last found, where that clock tells of longer", 300_000, 2],
+    ["none, where that clock tells of later", -300_000, 0],
+  ] as const)("delay of a close counts %s", async (_, toldMs, seconds) => {
+    const { peer, news, clock, metric } = createRig();
+    enter(peer, session(7));
+    await clock.advance(2000);
+
+    news(7, toldMs);
+
+    expect(await metric("holdfast_duplicate_close_delay_seconds_sum")).toBe(seconds);
   });
 
   test("first login that is being decided is closed at once: the seat can be no other's", () => {

@@ -111,7 +111,14 @@ function isLost({ generation }: Session, loss: Loss): boolean {
 
 function closeLoser(peer: Peer, { ending, delayMs }: Loss): void {
   const foundBy = ending === "displaced" ? "event" : "resume";
-  if (close(peer, ending)) peer.node.metrics.duplicateClosed(foundBy, delayMs);
+  // The clocks of two nodes may differ, but it cannot be longer ago than the seat was last found.
+  const mostMs = peer.node.clock.monotonic() - foundMs(peer);
+  if (!close(peer, ending)) return;
+  peer.node.metrics.duplicateClosed(foundBy, Math.min(delayMs, mostMs));
+}
+
+function foundMs({ phase, openedMs }: Peer): number {
+  return phase.at === "open" ? phase.held.verifiedMs : openedMs;
 }
 
 /** The sessions of these connections of this node are over. */
