@@ -4,6 +4,8 @@ import { createDeadlines, type Timed } from "./deadlines.ts";
 function createEntry(deadlineMs: number, onExpired: () => void = () => {}) {
   const entry = {
     deadlineMs,
+    slot: null as Timed[] | null,
+    place: -1,
     count: 0,
     expired() {
       entry.count++;
@@ -94,6 +96,30 @@ describe("createDeadlines", () => {
 
     expect(later.count).toBe(1);
     expect(deadlines.size).toBe(0);
+  });
+
+  test("entries that leave a slot in any order take no other with them", () => {
+    const deadlines = createDeadlines(0);
+    const entries = Array.from({ length: 6 }, () => createEntry(10));
+    for (const entry of entries) deadlines.add(entry);
+
+    for (const index of [0, 5, 2, 2, 0]) deadlines.remove(entries[index]!); // there are six
+    deadlines.tick(100);
+
+    expect(entries.map(({ count }) => count)).toEqual([0, 1, 0, 1, 1, 0]);
+    expect(deadlines.size).toBe(0);
+  });
+
+  test("entry that is due already when another expires does so at the next tick", () => {
+    const deadlines = createDeadlines(0);
+    const next = createEntry(10);
+    deadlines.add(createEntry(100, () => deadlines.add(next)));
+
+    deadlines.tick(100);
+    expect(next.count).toBe(0);
+    deadlines.tick(125);
+
+    expect(next.count).toBe(1);
   });
 
   test("a clock that starts late is no stall", () => {

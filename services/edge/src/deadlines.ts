@@ -1,12 +1,16 @@
 /**
  * Deadlines of requests, kept in slots of 25 ms by one timer per node: a timer each would cost
- * more than the request.
+ * more than the request. An entry knows its place, so that most, which are removed in time, leave
+ * nothing behind for the collector of garbage.
  */
 const slotMs = 25;
 
 export interface Timed {
-  /** Monotonic milliseconds. */
+  /** Monotonic milliseconds; stays as it is while the entry is here. */
   readonly deadlineMs: number;
+  /** Written by `Deadlines` alone: null and -1 at first. */
+  slot: Timed[] | null;
+  place: number;
   expired(): void;
 }
 
@@ -20,7 +24,7 @@ export interface Deadlines {
 }
 
 export function createDeadlines(startMs: number): Deadlines {
-  const slots = new Map<number, Set<Timed>>();
+  const slots = new Map<number, Timed[]>();
   let lastSlot = slotOf(startMs) - 1;
   let size = 0;
 
@@ -31,29 +35,51 @@ export function createDeadlines(startMs: number): Deadlines {
     },
     add(entry) {
       // One that is already due must not fall into a slot that has gone by.
-      const key = Math.max(slotOf(entry.deadlineMs), lastSlot + 1);
-      const slot = slots.get(key);
-      if (slot) slot.add(entry);
-      else slots.set(key, new Set([entry]));
+      const slot = slotAt(Math.max(slotOf(entry.deadlineMs), lastSlot + 1));
+      entry.slot = slot;
+      entry.place = slot.length;
+      slot.push(entry);
       size++;
     },
     remove(entry) {
       // An empty slot stays until its time: the next request of a busy moment falls into it, too.
-      if (slots.get(slotOf(entry.deadlineMs))?.delete(entry)) size--;
+      const { slot, place } = entry;
+      if (slot === null) return;
+      const last = slot.pop()!; // the entry is in it
+      last.place = place;
+      if (last !== entry) slot[place] = last;
+      forget(entry);
     },
     tick(nowMs) {
       const current = Math.floor(nowMs / slotMs);
-      for (; lastSlot < current && slots.size > 0; lastSlot++) expire(lastSlot + 1);
+      while (lastSlot < current && slots.size > 0) expire(++lastSlot);
       lastSlot = Math.max(lastSlot, current);
     },
   };
 
+  function slotAt(key: number): Timed[] {
+    let slot = slots.get(key);
+    if (slot === undefined) {
+      slot = [];
+      slots.set(key, slot);
+    }
+    return slot;
+  }
+
   function expire(key: number): void {
     const slot = slots.get(key);
-    if (!slot) return;
+    if (slot === undefined) return;
     slots.delete(key);
-    size -= slot.size;
-    for (const entry of slot) entry.expired();
+    for (let entry = slot.pop(); entry !== undefined; entry = slot.pop()) {
+      forget(entry);
+      entry.expired();
+    }
+  }
+
+  function forget(entry: Timed): void {
+    entry.slot = null;
+    entry.place = -1;
+    size--;
   }
 }
 

@@ -58,7 +58,7 @@ function shuffled<T>(items: T[]): T[] {
 
 function finish(peer: Peer, nowMs: number, finishing: Set<Peer>): void {
   if (peer.phase.at === "closed") return;
-  if ((peer.calls?.size ?? 0) === 0) {
+  if ((peer.calls?.length ?? 0) === 0) {
     close(peer, "serverShutdown");
     return;
   }

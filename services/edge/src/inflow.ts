@@ -104,7 +104,8 @@ export function createInflow(options: {
     }
     const limit = peer.byteTokens < 0 ? "bytes" : "packets";
     metrics.inboundPaused(peer.connection.transport, limit);
-    pauses.add({ deadlineMs: peer.inflowMs + waitMs, expired: () => queue(peer) });
+    const deadlineMs = peer.inflowMs + waitMs;
+    pauses.add({ deadlineMs, slot: null, place: -1, expired: () => queue(peer) });
   }
 
   /** Until there is a token of each, from when they were filled last; 0: there are. */

@@ -116,7 +116,8 @@ export class Peer {
   /** WebSocket: what the pong must bring back. */
   pingPayload: Uint8Array | null = null;
 
-  calls: Set<Call> | null = null;
+  /** Unanswered, in no order; null until the first, and once closed. */
+  calls: Call[] | null = null;
   /** Of requests it may send; full at first. */
   tokens = Number.POSITIVE_INFINITY;
   filledMs = 0;

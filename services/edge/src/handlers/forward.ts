@@ -33,9 +33,14 @@ export class Call implements UpstreamCall, Timed {
   readonly metadata: Metadata;
   readonly timeoutMs: number;
   readonly startedMs: number;
+  readonly deadlineMs: number;
   readonly session: Session;
   body: Uint8Array;
   isDone = false;
+  slot: Timed[] | null = null;
+  place = -1;
+  /** Among the calls of its peer. */
+  index = -1;
   onAbandoned: (() => void) | null = null;
   private aborter: AbortController | null = null;
 
@@ -47,6 +52,7 @@ export class Call implements UpstreamCall, Timed {
     this.metadata = request.metadata;
     this.timeoutMs = timeoutOf(peer, request, route);
     this.startedMs = nowMs;
+    this.deadlineMs = nowMs + this.timeoutMs;
     this.session = held.session;
     this.body = ownBytes(request);
   }
@@ -68,9 +74,6 @@ export class Call implements UpstreamCall, Timed {
   }
   set rendered(text: string | null) {
     this.peer.rendered = text;
-  }
-  get deadlineMs(): number {
-    return this.startedMs + this.timeoutMs;
   }
   get signal(): AbortSignal {
     this.aborter ??= new AbortController();
@@ -105,14 +108,22 @@ function finish(call: Call, outcome: RequestOutcome): boolean {
   node.bodyBytes -= call.body.length;
   call.body = nothing;
   node.deadlines.remove(call);
-  call.peer.calls?.delete(call);
+  leave(call);
   node.metrics.requested(call.route.name, outcome, node.clock.monotonic() - call.startedMs);
   return true;
 }
 
+/** The last takes the place of the one that leaves: a set would make garbage of each. */
+function leave({ peer: { calls }, index }: Call): void {
+  const last = calls?.pop();
+  if (!calls || !last || last.index === index) return;
+  last.index = index;
+  calls[index] = last;
+}
+
 /** Called when a call has been answered, for a peer that waits for that to finish. */
 function settled(peer: Peer): void {
-  if (peer.finishUntilMs > 0 && (peer.calls?.size ?? 0) === 0) peer.node.hub.finished(peer);
+  if (peer.finishUntilMs > 0 && (peer.calls?.length ?? 0) === 0) peer.node.hub.finished(peer);
 }
 
 /** `nowMs`: monotonic. */
@@ -124,8 +135,8 @@ export function forward(peer: Peer, request: Request, held: Held, nowMs: number)
     refuse(peer, request, null, "no_responder", gatewayErrors.unknownCommand);
     return;
   }
-  peer.calls ??= new Set();
-  if (peer.calls.size >= node.config.inFlightMax) {
+  peer.calls ??= [];
+  if (peer.calls.length >= node.config.inFlightMax) {
     node.metrics.rateLimited("connection");
     refuse(peer, request, route, "rate_limited", gatewayErrors.rateLimit);
     return;
@@ -142,7 +153,7 @@ export function forward(peer: Peer, request: Request, held: Held, nowMs: number)
     return;
   }
   const call = new Call(peer, request, held, route, nowMs);
-  peer.calls.add(call);
+  call.index = peer.calls.push(call) - 1;
   node.bodyBytes += call.body.length;
   node.deadlines.add(call);
   void run(call);

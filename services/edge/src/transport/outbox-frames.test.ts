@@ -28,7 +28,7 @@ describe("Outbox of frames", () => {
     outbox.add(new Uint8Array(0), Opening.pong);
     outbox.add(Uint8Array.of(3));
 
-    expect(outbox.flush(write)).toBe(3);
+    expect(outbox.flush({ write })).toBe(3);
 
     expect(Buffer.from(socket.taken).toString("hex")).toBe("820201028a00820103");
     expect(socket.writes).toBe(1);
@@ -45,7 +45,7 @@ describe("Outbox of frames", () => {
       node: budget.nodeBytes,
     }).toEqual({ pending: 3, wire: 7, node: 3 });
 
-    outbox.flush(createFakeSocket(5).write);
+    outbox.flush(createFakeSocket(5));
 
     expect({
       pending: outbox.pendingBytes,
@@ -59,14 +59,14 @@ describe("Outbox of frames", () => {
     const { socket, write } = createFakeSocket(1);
     outbox.add(Uint8Array.of(1));
     outbox.add(Uint8Array.of(2));
-    outbox.flush(write);
+    outbox.flush({ write });
 
     outbox.addNext(Uint8Array.of(9), Opening.pong);
     socket.roomBytes = 100;
-    outbox.flush(write);
+    outbox.flush({ write });
     outbox.add(Uint8Array.of(3));
     outbox.addNext(Uint8Array.of(8), Opening.ping);
-    outbox.flush(write);
+    outbox.flush({ write });
 
     expect(Buffer.from(socket.taken).toString("hex")).toBe(
       ["820101", "8a0109", "820102", "890108", "820103"].join(""),
@@ -79,12 +79,12 @@ describe("Outbox of frames", () => {
     const { socket, write } = createFakeSocket(roomBytes);
     outbox.add(Uint8Array.of(1, 2));
     outbox.add(Uint8Array.of(3));
-    outbox.flush(write);
+    outbox.flush({ write });
 
     outbox.discard();
     outbox.addLast(Uint8Array.of(0x88, 0), unframed);
     socket.roomBytes = 100;
-    outbox.flush(write);
+    outbox.flush({ write });
 
     expect(Buffer.from(socket.taken).toString("hex")).toBe("820201028800");
     expect({ node: budget.nodeBytes, wire: outbox.wireBytes }).toEqual({ node: 0, wire: 0 });
@@ -106,10 +106,11 @@ describe("Outbox of frames", () => {
     const writes: Uint8Array[] = [];
     outbox.add(large);
 
-    outbox.flush((bytes) => {
+    const write = (bytes: Uint8Array) => {
       writes.push(bytes);
       return bytes.length;
-    });
+    };
+    outbox.flush({ write });
 
     expect(writes).toHaveLength(2);
     expect(writes[1]!.buffer === large.buffer).toBe(true); // there are two
@@ -156,11 +157,11 @@ describe("Outbox of frames", () => {
       if (frame.length > 0) wanted.push(frame);
       wantedBytes += frame.length;
       outbox.add(packet, opening);
-      if (draw(2) === 0) outbox.flush(write);
+      if (draw(2) === 0) outbox.flush({ write });
       expect(outbox.wireBytes).toBe(wantedBytes);
       expect(budget.nodeBytes).toBe(outbox.pendingBytes);
     }
-    while (outbox.wireBytes > 0) outbox.flush(write);
+    while (outbox.wireBytes > 0) outbox.flush({ write });
 
     expect({ wanted: wanted.length, pending: outbox.pendingBytes, node: budget.nodeBytes }).toEqual(
       {

@@ -26,10 +26,10 @@ describe("Outbox", () => {
     const { socket, write } = createFakeSocket(3);
 
     outbox.add(Uint8Array.of(1, 2, 3, 4));
-    outbox.flush(write);
+    outbox.flush({ write });
     outbox.add(Uint8Array.of(5));
     socket.roomBytes = 8;
-    outbox.flush(write);
+    outbox.flush({ write });
 
     expect(socket.taken).toEqual([1, 2, 3, 4, 5]);
     expect(outbox.pendingBytes).toBe(0);
@@ -40,7 +40,7 @@ describe("Outbox", () => {
     const { socket, write } = createFakeSocket(100);
     for (let value = 0; value < 10; value++) outbox.add(Uint8Array.of(value));
 
-    expect(outbox.flush(write)).toBe(10);
+    expect(outbox.flush({ write })).toBe(10);
 
     expect(socket.writes).toBe(1);
     expect(socket.taken).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
@@ -52,10 +52,11 @@ describe("Outbox", () => {
     const written: Uint8Array[] = [];
     outbox.add(large);
 
-    outbox.flush((bytes) => {
+    const write = (bytes: Uint8Array) => {
       written.push(bytes);
       return bytes.length;
-    });
+    };
+    outbox.flush({ write });
 
     expect(written[0]).toBe(large);
   });
@@ -82,7 +83,7 @@ describe("Outbox", () => {
   test("bytes of a packet that is half on the wire count by what is left", () => {
     const outbox = new Outbox(createBudget());
     outbox.add(new Uint8Array(90));
-    outbox.flush(createFakeSocket(50).write);
+    outbox.flush(createFakeSocket(50));
 
     expect(outbox.pendingBytes).toBe(40);
     expect(outbox.add(new Uint8Array(60))).toBe(true);
@@ -121,13 +122,13 @@ describe("Outbox", () => {
     const { socket, write } = createFakeSocket(2);
     outbox.add(Uint8Array.of(1, 2, 3));
     outbox.add(Uint8Array.of(4, 5));
-    outbox.flush(write);
+    outbox.flush({ write });
 
     outbox.discard();
     outbox.addLast(Uint8Array.of(9));
     expect(outbox.pendingBytes).toBe(2);
     socket.roomBytes = 10;
-    outbox.flush(write);
+    outbox.flush({ write });
 
     expect(socket.taken).toEqual([1, 2, 3, 9]);
     expect(budget.nodeBytes).toBe(0);
@@ -149,7 +150,7 @@ describe("Outbox", () => {
     const budget = createBudget({ nodeBytes: 5 });
     const outbox = new Outbox(budget);
     outbox.add(new Uint8Array(30));
-    outbox.flush(createFakeSocket(10).write);
+    outbox.flush(createFakeSocket(10));
 
     outbox.clear();
     outbox.clear();
@@ -183,10 +184,10 @@ describe("Outbox", () => {
       const packet = new Uint8Array(sizes[draw(sizes.length)]!); // drawn below the length
       for (let index = 0; index < packet.length; index++) packet[index] = next++ % 251;
       outbox.add(packet);
-      if (draw(2) === 0) outbox.flush(write);
+      if (draw(2) === 0) outbox.flush({ write });
       expect(outbox.pendingBytes).toBe(next - expected);
     }
-    while (outbox.pendingBytes > 0) outbox.flush(write);
+    while (outbox.pendingBytes > 0) outbox.flush({ write });
 
     expect(expected).toBe(next);
   });

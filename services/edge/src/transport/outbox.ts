@@ -1,8 +1,7 @@
 /**
  * Bytes a socket has not taken yet: first in, first out, never more than the bounds allow. Packets
  * of one turn of the event loop leave in one write; on WebSocket each in a frame, whose head is
- * written only when it goes out. The module knows no socket: `flush` is lent a `write` that takes
- * what it can and says how many bytes that was.
+ * written only when it goes out.
  */
 import type { OutboundBudget } from "./transport.ts";
 import { frameHeadBytes, writeFrameHead } from "./ws-frame.ts";
@@ -19,6 +18,12 @@ function shortView(length: number): Uint8Array {
     shortViews.push(scratch.subarray(0, size));
   }
   return shortViews[length]!; // there are more than `length`
+}
+
+/** What the module knows of a socket. */
+export interface Sink {
+  /** Takes what it can, and says how many bytes that was: 0 when it is full. */
+  write(bytes: Uint8Array): number;
 }
 
 /** As the first byte of a frame: these bytes are in none. */
@@ -67,14 +72,13 @@ export class Outbox {
   }
 
   /**
-   * Writes until the socket takes no more. `write` returns the bytes it took, 0 when full. Returns
-   * how many bytes of packets left.
+   * Writes until the socket takes no more. Returns how many bytes of packets left.
    */
-  flush(write: (bytes: Uint8Array) => number): number {
+  flush(socket: Sink): number {
     const before = this.pendingBytes;
     while (this.wireBytes > 0) {
       const bytes = this.gather();
-      const took = Math.max(0, write(bytes));
+      const took = Math.max(0, socket.write(bytes));
       this.drop(took);
       if (took < bytes.length) break;
     }

@@ -132,7 +132,7 @@ class TcpConnection<P> implements Connection {
     this.isDirty = false;
     if (this.isClosed) return;
     const { options } = this.shared;
-    const written = this.outbox.flush((bytes) => this.socket.write(bytes));
+    const written = this.outbox.flush(this.socket);
     if (written > 0) options.faults.written("tcp", written);
     this.isBlocked = this.outbox.pendingBytes > 0;
     // FIN by shutdown(): with end(), unread input would reset the connection and lose the Close.

@@ -7,9 +7,12 @@ export interface Flushable {
   abort(): void;
 }
 
+const keptMax = 1024;
+
 /** Returns what puts a connection on the list; it MUST not be on it already. */
 export function createTurnFlush(failed: (error: unknown) => void): (one: Flushable) => void {
   let waiting: Flushable[] = [];
+  let spare: Flushable[] = []; // what is flushed may put itself on the list again
 
   return (one) => {
     waiting.push(one);
@@ -18,7 +21,8 @@ export function createTurnFlush(failed: (error: unknown) => void): (one: Flushab
 
   function flushAll(): void {
     const all = waiting;
-    waiting = [];
+    waiting = spare;
+    spare = all;
     for (const one of all) {
       try {
         one.flush();
@@ -27,5 +31,8 @@ export function createTurnFlush(failed: (error: unknown) => void): (one: Flushab
         one.abort();
       }
     }
+    // One grown by a busy minute goes.
+    if (all.length > keptMax) spare = [];
+    else all.length = 0;
   }
 }

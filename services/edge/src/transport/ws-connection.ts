@@ -187,7 +187,7 @@ export class WsConnection<P> implements Connection, FrameTarget {
   flush(): void {
     this.isDirty = false;
     if (this.isClosed) return;
-    const written = this.outbox.flush((bytes) => this.socket.write(bytes));
+    const written = this.outbox.flush(this.socket);
     if (written > 0) this.shared.faults.written("ws", written);
     this.isBlocked = this.outbox.wireBytes > 0;
     // FIN by shutdown(): with end(), unread input would reset the connection and lose the Close.
