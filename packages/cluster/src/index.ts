@@ -1,4 +1,5 @@
 /** One node speaks to another. The real bus is `@holdfast/cluster/nats`, its rules `./contract`. */
+export { writeAscii, writeBytes, writeNumber } from "./ascii.ts";
 export type {
   Address,
   Answer,
@@ -10,6 +11,7 @@ export type {
   Notice,
   Question,
 } from "./bus.ts";
+export { type Draft, draftBytesMax, draftHead } from "./draft.ts";
 export {
   createMemoryBus,
   createMemoryHub,

@@ -15,7 +15,9 @@ import {
   type PublishOptions,
 } from "nats";
 import type { BusFault } from "./bus.ts";
+import type { Draft } from "./draft.ts";
 import { explain, type NatsAddress, parseNatsUrls } from "./nats-address.ts";
+import { createDrafts } from "./nats-draft.ts";
 import { bytesReadBy, mendTransport } from "./nats-transport.ts";
 import { createPulse } from "./pulse.ts";
 import { createWindow } from "./window.ts";
@@ -68,6 +70,12 @@ export interface NatsLink {
   onLoss(lost: () => void): void;
   /** False: not sent, told to `onFault`, and forgotten. Never throws. */
   publish(subject: string, payload: Uint8Array, options?: LinkPublishOptions): boolean;
+  /**
+   * As `publish`, for one who sends a great many: it writes the message itself, and then calls
+   * `send`, or not. Null: told to `onFault`. See nats-draft.ts.
+   */
+  draft(head: Uint8Array, number: number, bytesMax: number): Draft | null;
+  send(headersEnd: number, end: number): void;
   /** True when the server has answered in time. */
   ping(timeoutMs: number): Promise<boolean>;
   /** Sends what is under way, within 5 s, and hangs up. May be called twice. */
@@ -216,6 +224,7 @@ function createLink(
     ...{ silentAfter: SILENT_AFTER_LOOKS, lostAfter: LOST_AFTER_LOOKS },
     ask: () => void client.flush().catch(() => {}), // the connection was lost
   });
+  const drafts = createDrafts(client);
   let nextLook = setTimeout(look, LOOK_INTERVAL_MS);
   void watch().catch((error: unknown) => onFault("connection", error));
   void client.closed().then((reason) => closed(reason ?? null));
@@ -228,6 +237,8 @@ function createLink(
     isConnected,
     onLoss: (lost) => void listeners.push(lost),
     publish,
+    draft,
+    send: (headersEnd, end) => window.sent(drafts.send(headersEnd, end)),
     ping,
     close() {
       closing ??= end();
@@ -262,20 +273,35 @@ function createLink(
     for (const lost of listeners) lost();
   }
 
+  /** Throws. The library would take it, hold it, and send it never. */
+  function mayPublish(what: string, bytes: number): void {
+    if (!isConnected()) throw new Error(`Cannot publish to ${what}: NATS is not connected`);
+    if (window.hasRoom(bytes)) return;
+    throw new Error(`Cannot publish to ${what}: NATS does not keep up with what it gets`);
+  }
+
   function publish(subject: string, payload: Uint8Array, extra?: LinkPublishOptions): boolean {
     try {
-      // The library would take it, hold it, and send it never.
-      if (!isConnected()) throw new Error(`Cannot publish to ${subject}: NATS is not connected`);
       const bytes = subject.length + payload.length + (extra?.headerBytes ?? 0);
-      if (!window.hasRoom(bytes)) {
-        throw new Error(`Cannot publish to ${subject}: NATS does not keep up with what it gets`);
-      }
+      mayPublish(subject, bytes);
       client.publish(subject, payload, extra);
       window.sent(bytes);
       return true;
     } catch (error) {
       onFault("publish", error);
       return false;
+    }
+  }
+
+  function draft(head: Uint8Array, number: number, bytesMax: number): Draft | null {
+    try {
+      mayPublish("an upstream", bytesMax);
+      const begun = drafts.begin(head, number, bytesMax);
+      if (begun === null) throw new Error("Cannot publish to an upstream: NATS is not connected");
+      return begun;
+    } catch (error) {
+      onFault("publish", error);
+      return null;
     }
   }
 

@@ -15,11 +15,14 @@
  */
 import type { NatsConnection } from "nats";
 import { NodeTransport } from "nats/lib/src/node_transport.js";
+import { createOutgoing, type Outgoing } from "./nats-outgoing.ts";
 
 /** What was written before a disconnect may take this long to leave. */
 const FAREWELL_MS = 250;
 
 const mended = new WeakSet<object>();
+const outgoing = new WeakMap<NodeTransport, Outgoing>();
+const { send: sendNow } = NodeTransport.prototype;
 
 /** Applies to every NATS connection of this process; may be called again. */
 export function mendTransport(): void {
@@ -37,37 +40,36 @@ export function bytesReadBy(client: NatsConnection): number {
   return protocol.transport.socket?.bytesRead ?? 0;
 }
 
+/** Where one turn's messages are put together; whoever writes there is in line with the library. */
+export function outgoingOf(transport: NodeTransport): Outgoing {
+  let one = outgoing.get(transport);
+  if (one === undefined) {
+    one = createOutgoing((frame) => {
+      sendNow.call(transport, frame);
+      // What waits is a view of the frame. Without a socket it is dropped.
+      return (transport.socket?.writableLength ?? 0) === 0;
+    });
+    outgoing.set(transport, one);
+  }
+  return one;
+}
+
 function mendWrites(prototype: NodeTransport): void {
-  const { send, close, disconnect } = prototype;
-  const held = new WeakMap<NodeTransport, Uint8Array[]>();
+  const { close, disconnect } = prototype;
 
   prototype.send = function (this: NodeTransport, frame) {
-    const frames = held.get(this);
-    if (frames) {
-      frames.push(frame);
-      return;
-    }
-    held.set(this, [frame]);
-    setImmediate(flush, this);
+    outgoingOf(this).add(frame);
   };
 
   prototype.disconnect = function (this: NodeTransport) {
-    flush(this);
+    outgoing.get(this)?.flush();
     disconnect.call(this);
   };
 
   prototype.close = function (this: NodeTransport, error) {
-    flush(this);
+    outgoing.get(this)?.flush();
     return close.call(this, error);
   };
-
-  function flush(transport: NodeTransport): void {
-    const frames = held.get(transport);
-    if (!frames) return;
-    held.delete(transport);
-    const [first] = frames;
-    if (first) send.call(transport, frames.length === 1 ? first : Buffer.concat(frames));
-  }
 }
 
 function mendDials(prototype: NodeTransport): void {

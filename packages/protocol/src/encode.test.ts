@@ -93,6 +93,16 @@ describe("encode", () => {
 });
 
 describe("encodeRequest, encodeResponse and encodePush", () => {
+  test.each([0, 1, 128, 129, 300])("response takes a body of %d bytes out of others", (count) => {
+    const around = Uint8Array.from({ length: 400 }, (_, index) => index);
+    const body = around.slice(7, 7 + count);
+
+    const packet = encodeResponse(2, 50, 9, 7, around, undefined, 7, 7 + count);
+
+    expect(packet).toEqual(encodeResponse(2, 50, 9, 7, body));
+    expect(packet.slice(packet.length - count)).toEqual(body);
+  });
+
   const body = fromHex("aabbcc");
   const metadata = { k: "v" };
 

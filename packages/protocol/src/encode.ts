@@ -6,6 +6,7 @@
 import { gzipBody } from "#gzip";
 import {
   bodyBytesMax,
+  copyBytes,
   gzipFlag,
   headerSize,
   nonceBytes,
@@ -44,7 +45,9 @@ export function encode(packet: Packet, version: Version): Uint8Array {
   const { command, metadata, verification } = packet;
   const body = packet.gzip ? gzipBody(packet.body) : packet.body;
   const type = PacketType[packet.type];
-  const bytes = begin(type, version, command, body, metadata, packet.gzip, verification);
+  const { length } = body;
+  const bytes = begin(type, version, command, length, metadata, packet.gzip, verification);
+  putBody(bytes, body, 0, length, verification);
   switch (packet.type) {
     case "request":
       writeRequestFields(bytes, packet.requestId, packet.timeoutMs);
@@ -70,12 +73,17 @@ export function encodeRequest(
 ): Uint8Array {
   const isCompressed = options?.isCompressed === true;
   const { request } = PacketType;
-  const bytes = begin(request, version, command, body, options?.metadata, isCompressed, null);
+  const { length } = body;
+  const bytes = begin(request, version, command, length, options?.metadata, isCompressed, null);
+  putBody(bytes, body, 0, length, null);
   writeRequestFields(bytes, requestId, timeoutMs);
   return bytes;
 }
 
-/** Command and request id are those of the request. [§5.8] Throws as `encode` does. */
+/**
+ * Command and request id are those of the request. [§5.8] The body may be a part of the bytes, so
+ * that nobody needs a view of it. Throws as `encode` does.
+ */
 export function encodeResponse(
   version: Version,
   command: number,
@@ -83,10 +91,14 @@ export function encodeResponse(
   status: number,
   body: Uint8Array,
   options?: EncodeOptions,
+  start = 0,
+  end = body.length,
 ): Uint8Array {
   const isCompressed = options?.isCompressed === true;
   const { response } = PacketType;
-  const bytes = begin(response, version, command, body, options?.metadata, isCompressed, null);
+  const length = end - start;
+  const bytes = begin(response, version, command, length, options?.metadata, isCompressed, null);
+  putBody(bytes, body, start, end, null);
   writeResponseFields(bytes, requestId, status);
   return bytes;
 }
@@ -99,23 +111,27 @@ export function encodePush(
   options?: EncodeOptions,
 ): Uint8Array {
   const isCompressed = options?.isCompressed === true;
-  return begin(PacketType.push, version, command, body, options?.metadata, isCompressed, null);
+  const { push } = PacketType;
+  const { length } = body;
+  const bytes = begin(push, version, command, length, options?.metadata, isCompressed, null);
+  putBody(bytes, body, 0, length, null);
+  return bytes;
 }
 
-/** All of a packet but the fields between its command and its lengths. [§5.2] [§5.3] */
+/** All of a packet but what is between its command and its lengths, and its end. [§5.2] [§5.3] */
 function begin(
   type: PacketType,
   version: Version,
   command: number,
-  body: Uint8Array,
+  bodyBytes: number,
   metadata: Metadata | undefined,
   isCompressed: boolean,
   verification: Verification | null,
 ): Uint8Array {
-  if (body.length > bodyBytesMax) {
+  if (bodyBytes > bodyBytesMax) {
     throw new ProtocolError(
       "too-large",
-      `Cannot encode body of ${body.length} bytes: limit is ${bodyBytesMax}`,
+      `Cannot encode body of ${bodyBytes} bytes: limit is ${bodyBytesMax}`,
     );
   }
   checkField("command", command, 0xff);
@@ -123,20 +139,30 @@ function begin(
   const isBare = version === 1 || metadata === undefined || metadata === emptyMetadata;
   const block = isBare ? noMetadata : encodeMetadata(metadata);
   const headerBytes = headerSize(version, type);
-  const bodyStart = headerBytes + block.length;
-  const bodyEnd = bodyStart + body.length;
+  const bodyEnd = headerBytes + block.length + bodyBytes;
   const bytes = new Uint8Array(verification === null ? bodyEnd : bodyEnd + verificationBytes);
 
   bytes[0] = type | (isCompressed ? gzipFlag : 0) | (verification === null ? 0 : verifyFlag);
   bytes[1] = command;
-  writeUint24(bytes, headerBytes - 3, body.length);
+  writeUint24(bytes, headerBytes - 3, bodyBytes);
   if (block.length > 0) {
     writeUint16(bytes, headerBytes - 5, block.length);
     bytes.set(block, headerBytes);
   }
-  bytes.set(body, bodyStart);
-  if (verification !== null) writeVerification(bytes, bodyEnd, verification);
   return bytes;
+}
+
+/** What the packet ends with. */
+function putBody(
+  bytes: Uint8Array,
+  body: Uint8Array,
+  start: number,
+  end: number,
+  verification: Verification | null,
+): void {
+  const bodyEnd = verification === null ? bytes.length : bytes.length - verificationBytes;
+  copyBytes(body, start, end, bytes, bodyEnd - (end - start));
+  if (verification !== null) writeVerification(bytes, bodyEnd, verification);
 }
 
 function writeRequestFields(bytes: Uint8Array, requestId: number, timeoutMs: number): void {

@@ -72,3 +72,23 @@ export function writeUint32(bytes: Uint8Array, at: number, value: number): void 
   bytes[at] = value >>> 24;
   writeUint24(bytes, at + 1, value);
 }
+
+/** Up to this size bytes are copied one by one: a view is dearer, and garbage afterwards. */
+const loopBytesMax = 128;
+
+/** Copies `from`, between `start` and `end`, into `to` at `at`. */
+export function copyBytes(
+  from: Uint8Array,
+  start: number,
+  end: number,
+  to: Uint8Array,
+  at: number,
+): void {
+  if (end - start <= loopBytesMax) {
+    for (let index = start; index < end; index++) to[at + index - start] = from[index]!; // within
+  } else if (start === 0 && end === from.length) {
+    to.set(from, at);
+  } else {
+    to.set(from.subarray(start, end), at);
+  }
+}

@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import type { MemoryPush, Upstream, UpstreamCall } from "@holdfast/edge";
-import { UpstreamError } from "@holdfast/edge";
+import { createMemoryUpstream, UpstreamError } from "@holdfast/edge";
 import { launch } from "./child.ts";
 
 /** Beyond the commands that the development cluster echoes. */
@@ -98,17 +98,13 @@ export function createEmbeddedDemo(push: MemoryPush): {
       push.toTopic(topic, { command, body, metadata: {}, key: null });
     },
   };
-  const route = { name: "demo", timeoutMs: null };
+  const answer = async (call: UpstreamCall) => {
+    if (!isAlive) throw new UpstreamError("unavailable", "Cannot ask the demo: it is not there");
+    const reply = await answerDemo(requestOf(call), pushing);
+    return { status: 0, ...reply };
+  };
   return {
-    upstream: {
-      route: (command) => (numbers.some((known) => known === command) ? route : null),
-      async request(call) {
-        if (!isAlive)
-          throw new UpstreamError("unavailable", "Cannot ask the demo: it is not there");
-        const reply = await answerDemo(requestOf(call), pushing);
-        return { status: 0, ...reply };
-      },
-    },
+    upstream: createMemoryUpstream(new Map(numbers.map((number) => [number, answer])), "demo"),
     async start() {
       isAlive = true;
       return {

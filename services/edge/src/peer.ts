@@ -129,7 +129,7 @@ export class Peer {
   /** Pushes that wait; null as long as the socket takes them. */
   lane: PushLane | null = null;
   /** What an upstream's adapter says of this connection in every call. */
-  rendered: string | null = null;
+  rendered: Uint8Array | null = null;
   /** What this peer adds to the node's `bodyBytes` beside its calls. */
   heldBytes = 0;
 

@@ -146,9 +146,9 @@ function createRig(transport: "tcp" | "ws", mode = "auto") {
   const requested: number[] = [];
   const upstream: EdgeNode["upstream"] = {
     ...made.node.upstream,
-    async request({ requestId }) {
-      requested.push(requestId);
-      return { status: 0, body: new Uint8Array(0) };
+    request(call) {
+      requested.push(call.requestId);
+      call.answered(0, new Uint8Array(0), 0, 0, null);
     },
   };
   const registry: EdgeNode["registry"] = {

@@ -15,11 +15,11 @@ import type { Timed } from "../deadlines.ts";
 import { deliver, type Held, type Peer, respondError } from "../peer.ts";
 import type { RequestOutcome } from "../request-metrics.ts";
 import {
+  type ReplyExtras,
   type Route,
   type UpstreamCall,
   UpstreamError,
   type UpstreamFault,
-  type UpstreamReply,
 } from "../upstream/upstream.ts";
 
 const nothing = new Uint8Array(0);
@@ -41,7 +41,7 @@ export class Call implements UpstreamCall, Timed {
   place = -1;
   /** Among the calls of its peer. */
   index = -1;
-  onAbandoned: (() => void) | null = null;
+  number = 0;
   private aborter: AbortController | null = null;
 
   constructor(peer: Peer, request: Request, held: Held, route: Route, nowMs: number) {
@@ -69,11 +69,11 @@ export class Call implements UpstreamCall, Timed {
   get version() {
     return this.peer.version;
   }
-  get rendered(): string | null {
+  get rendered(): Uint8Array | null {
     return this.peer.rendered;
   }
-  set rendered(text: string | null) {
-    this.peer.rendered = text;
+  set rendered(bytes: Uint8Array | null) {
+    this.peer.rendered = bytes;
   }
   get signal(): AbortSignal {
     this.aborter ??= new AbortController();
@@ -94,8 +94,30 @@ export class Call implements UpstreamCall, Timed {
     if (finish(this, "cancelled")) this.abort();
   }
 
+  answered(
+    status: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    extras: ReplyExtras | null,
+  ): void {
+    if (this.isDone) return;
+    try {
+      respond(this, status, bytes, start, end, extras);
+    } catch (error) {
+      fail(this, error);
+    }
+    settled(this.peer);
+  }
+
+  failed(error: unknown): void {
+    if (this.isDone) return;
+    fail(this, error);
+    settled(this.peer);
+  }
+
   private abort(): void {
-    this.onAbandoned?.();
+    this.peer.node.upstream.abandon(this);
     this.aborter?.abort();
   }
 }
@@ -156,7 +178,11 @@ export function forward(peer: Peer, request: Request, held: Held, nowMs: number)
   call.index = peer.calls.push(call) - 1;
   node.bodyBytes += call.body.length;
   node.deadlines.add(call);
-  void run(call);
+  try {
+    node.upstream.request(call);
+  } catch (error) {
+    call.failed(error);
+  }
 }
 
 /** It never becomes a call. */
@@ -178,32 +204,36 @@ function timeoutOf(peer: Peer, request: Request, route: Route): number {
   return Math.min(timeoutMs, requestTimeoutMaxMs, route.timeoutMs ?? requestTimeoutMaxMs);
 }
 
-async function run(call: Call): Promise<void> {
-  try {
-    answer(call, await call.peer.node.upstream.request(call));
-  } catch (error) {
-    failed(call, error);
-  }
-  settled(call.peer);
-}
-
 /** A reply that no packet can carry is the upstream's fault; nothing has been said by then. [I4] */
-function answer(call: Call, reply: UpstreamReply): void {
-  if (call.isDone) return;
-  const packet = pack(call, reply);
-  finish(call, outcomeOf(reply.status));
-  call.peer.node.pushes.change(call.peer, reply);
-  deliver(call.peer, packet, "response", reply.body.length);
+function respond(
+  call: Call,
+  status: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  extras: ReplyExtras | null,
+): void {
+  const packet = pack(call, status, bytes, start, end, extras?.metadata);
+  finish(call, outcomeOf(status));
+  if (extras !== null) call.peer.node.pushes.change(call.peer, extras);
+  deliver(call.peer, packet, "response", end - start);
 }
 
 /** Compressed when it is worth it. [D08] [§5.5] */
-function pack(call: Call, { status, body, metadata }: UpstreamReply): Uint8Array {
-  const { peer, command, requestId } = call;
-  const small = peer.node.compress(body);
+function pack(
+  { peer, command, requestId }: Call,
+  status: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  metadata: Metadata | undefined,
+): Uint8Array {
+  const { config, compress } = peer.node;
+  const small = end - start < config.gzipMinBytes ? null : compress(bytes.subarray(start, end));
   const options = metadata ? { metadata } : undefined;
   try {
     if (small === null) {
-      return encodeResponse(peer.version, command, requestId, status, body, options);
+      return encodeResponse(peer.version, command, requestId, status, bytes, options, start, end);
     }
     const compressed = { ...options, isCompressed: true };
     return encodeResponse(peer.version, command, requestId, status, small, compressed);
@@ -235,7 +265,7 @@ const faults: Record<UpstreamFault, { error: GatewayError; outcome: RequestOutco
   "too-large": { error: gatewayErrors.requestTooLarge, outcome: "bad_request" },
 };
 
-function failed(call: Call, error: unknown): void {
+function fail(call: Call, error: unknown): void {
   const { node } = call.peer;
   const fault = error instanceof UpstreamError ? error.fault : null;
   const { outcome, error: told } = faults[fault ?? "unfit"];

@@ -11,16 +11,29 @@ export async function echo(call: UpstreamCall): Promise<UpstreamReply> {
   return { status: Status.success, body: call.body, metadata: call.metadata };
 }
 
-export function createMemoryUpstream(handlers: ReadonlyMap<number, CommandHandler>): Upstream {
-  const local: Route = { name: "local", timeoutMs: null };
+export function createMemoryUpstream(
+  handlers: ReadonlyMap<number, CommandHandler>,
+  name = "local",
+): Upstream {
+  const local: Route = { name, timeoutMs: null };
   return {
     route: (command) => (handlers.has(command) ? local : null),
-    async request(call) {
+    request(call) {
       const handler = handlers.get(call.command);
       if (!handler) throw new Error(`Cannot answer command ${call.command}: there is no handler`);
-      return handler(call);
+      void answer(call, handler);
     },
+    abandon() {},
   };
+}
+
+async function answer(call: UpstreamCall, handler: CommandHandler): Promise<void> {
+  try {
+    const reply = await handler(call);
+    call.answered(reply.status, reply.body, 0, reply.body.length, reply);
+  } catch (error) {
+    call.failed(error);
+  }
 }
 
 export function createEchoUpstream(commands: Iterable<number>): Upstream {

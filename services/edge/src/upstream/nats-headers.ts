@@ -2,6 +2,7 @@
  * The headers of docs/upstreams.md: a request's are written, a reply's are read, with every field
  * checked. Plain text in and out; no connection.
  */
+import { writeAscii, writeBytes, writeNumber } from "@holdfast/cluster";
 import { bodyBytesMax, encodeErrorBody, type Metadata, metadataBytesMax } from "@holdfast/protocol";
 import type { Msg, MsgHdrs } from "nats";
 import { isTopic } from "../push/pushes.ts";
@@ -11,23 +12,21 @@ const languageCharsMax = 256;
 const topicsMax = 1000; // in one header; what a connection may join is less
 const messageCharsMax = 4096;
 
-/** The whole block of one request. What a connection says every time is rendered once. */
-export function renderHeaders(call: UpstreamCall, nowMs: number): string {
-  call.rendered ??= renderCaller(call);
-  const { command, requestId, timeoutMs } = call;
-  const metadata = renderForm("Holdfast-Metadata", call.metadata);
-  const deadlineMs = Math.floor(nowMs) + timeoutMs;
-  return `${call.rendered}Holdfast-Command: ${command}\r
-Holdfast-Request: ${requestId}\r
-Holdfast-Timeout: ${timeoutMs}\r
-Holdfast-Deadline: ${deadlineMs}\r
-${metadata}\r\n`;
-}
+const encoder = new TextEncoder();
+const commandField = encoder.encode("Holdfast-Command: ");
+const requestField = encoder.encode("\r\nHoldfast-Request: ");
+const timeoutField = encoder.encode("\r\nHoldfast-Timeout: ");
+const deadlineField = encoder.encode("\r\nHoldfast-Deadline: ");
+const lineEnd = encoder.encode("\r\n");
 
-function renderCaller(call: UpstreamCall): string {
+/** What `writeHeaders` writes at most, beside what the caller and the metadata render. */
+export const fieldBytesMax = 192;
+
+/** What a connection says every time; rendered once. */
+export function renderCaller(call: UpstreamCall): Uint8Array {
   const { session, seat, listener, platform, version } = call;
   const language = session.clientMetadata["accept-language"] ?? "";
-  return `NATS/1.0\r
+  return encoder.encode(`NATS/1.0\r
 Holdfast-Account: ${percent(session.account)}\r
 Holdfast-Tag: ${session.tag}\r
 Holdfast-Session: ${session.sid}\r
@@ -39,7 +38,33 @@ Holdfast-Version: ${version}\r
 ${renderText("Holdfast-Language", language.slice(0, languageCharsMax))}${renderForm(
   "Holdfast-Identity",
   session.metadata,
-)}`;
+)}`);
+}
+
+/** A line, or nothing, as most requests have none. */
+export function renderMetadata({ metadata }: UpstreamCall): string {
+  return renderForm("Holdfast-Metadata", metadata);
+}
+
+/**
+ * Writes the whole block of one request, byte by byte, since strings would be garbage: what the
+ * connection says every time, the numbers of the request, its metadata. Returns where it ends.
+ */
+export function writeHeaders(
+  into: Uint8Array,
+  start: number,
+  { command, requestId, timeoutMs }: UpstreamCall,
+  caller: Uint8Array,
+  metadata: string,
+  nowMs: number,
+): number {
+  let at = writeBytes(into, start, caller);
+  at = writeNumber(into, writeBytes(into, at, commandField), command);
+  at = writeNumber(into, writeBytes(into, at, requestField), requestId);
+  at = writeNumber(into, writeBytes(into, at, timeoutField), timeoutMs);
+  at = writeNumber(into, writeBytes(into, at, deadlineField), Math.floor(nowMs) + timeoutMs);
+  at = writeAscii(into, writeBytes(into, at, lineEnd), metadata);
+  return writeBytes(into, at, lineEnd);
 }
 
 function renderText(name: string, text: string): string {

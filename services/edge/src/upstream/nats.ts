@@ -3,19 +3,21 @@
  * number for each. The deadline is the caller's: it abandons a call, and what comes later is
  * dropped. Nothing is kept for a connection that is away.
  */
-import type { BusFault } from "@holdfast/cluster";
+import { type BusFault, draftBytesMax, draftHead, writeBytes } from "@holdfast/cluster";
 import type { LinkPublishOptions, NatsLink } from "@holdfast/cluster/nats";
 import type { Clock } from "@holdfast/runtime";
 import type { Msg, MsgHdrs, NatsError } from "nats";
-import { isNoResponders, readReply, renderHeaders } from "./nats-headers.ts";
-import type { RouteTable, SubjectRoute } from "./route.ts";
 import {
-  type DroppedReply,
-  type Upstream,
-  type UpstreamCall,
-  UpstreamError,
-  type UpstreamReply,
-} from "./upstream.ts";
+  fieldBytesMax,
+  isNoResponders,
+  readReply,
+  renderCaller,
+  renderMetadata,
+  writeHeaders,
+} from "./nats-headers.ts";
+import type { RouteTable, SubjectRoute } from "./route.ts";
+import { type DroppedReply, type Upstream, type UpstreamCall, UpstreamError } from "./upstream.ts";
+import { createWaitingCalls } from "./waiting-calls.ts";
 
 export interface NatsUpstreamOptions {
   readonly link: NatsLink;
@@ -33,12 +35,6 @@ export interface NatsUpstream extends Upstream {
   stop(): void;
 }
 
-interface Waiting {
-  readonly subject: string;
-  resolve(reply: UpstreamReply): void;
-  reject(error: UpstreamError): void;
-}
-
 const confirmTimeoutMs = 2_000;
 /** Calls that were given up, remembered to tell late answers from answers to nothing. */
 const abandonedMax = 10_000;
@@ -46,14 +42,13 @@ const abandonedMax = 10_000;
 export function createNatsUpstream(options: NatsUpstreamOptions): NatsUpstream {
   const { link, routes, clock, onFault, onDropped } = options;
   const inbox = `_INBOX.${options.nodeId}.`;
-  const waiting = new Map<number, Waiting>();
+  const waiting = createWaitingCalls();
   const abandoned = new Set<number>();
-  const encoder = new TextEncoder();
-  let lastNumber = 0;
+  const heads = new Map<SubjectRoute, Uint8Array>(); // as many as the configuration has
 
   let end = () => {};
 
-  return { route: routes.find, request, start, stop: () => end() };
+  return { route: routes.find, request, abandon, start, stop: () => end() };
 
   async function start(): Promise<void> {
     const refusals: NatsError[] = [];
@@ -77,25 +72,74 @@ export function createNatsUpstream(options: NatsUpstreamOptions): NatsUpstream {
     }
   }
 
-  function request(call: UpstreamCall): Promise<UpstreamReply> {
-    return new Promise((resolve, reject) => {
-      const { subject } = call.route as SubjectRoute; // it came from our own table
-      // The library would keep it, and send it when the requester has long been told otherwise.
-      if (!link.isConnected()) throw unavailable(subject, "NATS is not connected");
-      const headers = encoder.encode(renderHeaders(call, clock.now()));
-      const bytes = headers.length + call.body.length;
-      if (bytes > link.payloadBytesMax) throw tooLarge(subject, bytes, link.payloadBytesMax);
-      const number = ++lastNumber;
-      const sent = link.publish(subject, call.body, publishOptions(`${inbox}${number}`, headers));
-      if (!sent) throw unavailable(subject, "NATS does not take it");
-      waiting.set(number, { subject, resolve, reject });
-      call.onAbandoned = () => abandon(number);
-    });
+  function request(call: UpstreamCall): void {
+    const route = call.route as SubjectRoute; // it came from our own table
+    // The library would keep it, and send it when the requester has long been told otherwise.
+    if (!link.isConnected()) {
+      call.failed(unavailable(route.subject, "NATS is not connected"));
+      return;
+    }
+    call.rendered ??= renderCaller(call);
+    const metadata = renderMetadata(call);
+    const headerBytesMax = call.rendered.length + fieldBytesMax + metadata.length;
+    waiting.add(call);
+    const failure =
+      headerBytesMax + call.body.length <= draftBytesMax
+        ? write(call, call.rendered, metadata, headerBytesMax)
+        : publish(call, call.rendered, metadata, headerBytesMax);
+    if (failure !== null && waiting.take(call.number) !== null) call.failed(failure);
   }
 
-  function abandon(number: number): void {
-    if (!waiting.delete(number)) return;
-    abandoned.add(number);
+  /** The usual request: into the bytes that leave with this turn. */
+  function write(
+    call: UpstreamCall,
+    caller: Uint8Array,
+    metadata: string,
+    headerBytesMax: number,
+  ): UpstreamError | null {
+    const route = call.route as SubjectRoute;
+    const { body, number } = call;
+    const draft = link.draft(headOf(route), number, headerBytesMax + body.length);
+    if (draft === null) return unavailable(route.subject, "NATS does not take it");
+    const { bytes, at } = draft;
+    const bodyAt = writeHeaders(bytes, at, call, caller, metadata, clock.now());
+    const end = writeBytes(bytes, bodyAt, body);
+    if (end - at > link.payloadBytesMax) {
+      return tooLarge(route.subject, end - at, link.payloadBytesMax);
+    }
+    link.send(bodyAt, end);
+    return null;
+  }
+
+  /** A large one, by way of the library. */
+  function publish(
+    call: UpstreamCall,
+    caller: Uint8Array,
+    metadata: string,
+    headerBytesMax: number,
+  ): UpstreamError | null {
+    const { subject } = call.route as SubjectRoute;
+    const block = new Uint8Array(headerBytesMax);
+    const count = writeHeaders(block, 0, call, caller, metadata, clock.now());
+    const bytes = count + call.body.length;
+    if (bytes > link.payloadBytesMax) return tooLarge(subject, bytes, link.payloadBytesMax);
+    const options = publishOptions(`${inbox}${call.number}`, block.subarray(0, count));
+    if (link.publish(subject, call.body, options)) return null;
+    return unavailable(subject, "NATS does not take it");
+  }
+
+  function headOf(route: SubjectRoute): Uint8Array {
+    let head = heads.get(route);
+    if (head === undefined) {
+      head = draftHead(route.subject, inbox);
+      heads.set(route, head);
+    }
+    return head;
+  }
+
+  function abandon(call: UpstreamCall): void {
+    if (waiting.take(call.number) === null) return;
+    abandoned.add(call.number);
     if (abandoned.size <= abandonedMax) return;
     for (const oldest of abandoned) {
       abandoned.delete(oldest);
@@ -106,23 +150,26 @@ export function createNatsUpstream(options: NatsUpstreamOptions): NatsUpstream {
   /** MUST NOT throw: the library would stop reading, and the connection would be deaf. */
   function arrived(message: Msg): void {
     const number = Number(message.subject.slice(inbox.length));
-    const one = waiting.get(number);
-    if (!one) {
+    const call = waiting.take(number);
+    if (call === null) {
       drop(number);
       return;
     }
-    waiting.delete(number);
+    const { subject } = call.route as SubjectRoute;
     try {
-      if (isNoResponders(message)) one.reject(unavailable(one.subject, "nobody answers there"));
-      else one.resolve(readReply(message));
+      if (isNoResponders(message)) call.failed(unavailable(subject, "nobody answers there"));
+      else {
+        const reply = readReply(message);
+        call.answered(reply.status, reply.body, 0, reply.body.length, reply);
+      }
     } catch (error) {
-      one.reject(unfit(one.subject, error));
+      call.failed(unfit(subject, error));
     }
   }
 
   function drop(number: number): void {
     if (abandoned.delete(number)) onDropped("late");
-    else onDropped(number > 0 && number <= lastNumber ? "duplicate" : "unknown");
+    else onDropped(waiting.wasGiven(number) ? "duplicate" : "unknown");
   }
 
   async function watch(): Promise<void> {
@@ -133,10 +180,13 @@ export function createNatsUpstream(options: NatsUpstreamOptions): NatsUpstream {
 
   /** What is under way has no answer to wait for. */
   function failAll(subject: string | null): void {
-    for (const [number, one] of waiting) {
-      if (subject !== null && one.subject !== subject) continue;
-      abandon(number);
-      one.reject(unavailable(one.subject, "NATS is silent, lost, or does not allow it"));
+    for (const call of waiting.all()) {
+      const asked = (call.route as SubjectRoute).subject;
+      if (subject !== null && asked !== subject) continue;
+      abandon(call);
+      const error = unavailable(asked, "NATS is silent, lost, or does not allow it");
+      // Not within the link, which has others to tell.
+      queueMicrotask(() => call.failed(error));
     }
   }
 }

@@ -23,19 +23,36 @@ export interface UpstreamCall {
   readonly version: 1 | 2;
   /** Raised when the deadline is over or the connection has gone; made when first asked for. */
   readonly signal: AbortSignal;
-  /** Called then, once, for whoever sets it: a signal costs more than the rest of a call. */
-  onAbandoned: (() => void) | null;
   /** Stays with the connection, for what is the same in all its calls; null until it is set. */
-  rendered: string | null;
+  rendered: Uint8Array | null;
+  /** For the upstream that was asked, to know the call again; 0 at first. */
+  number: number;
+  /**
+   * The upstream calls one of these when it is done; what comes after the first is dropped. The
+   * body is what `bytes` have from `start` to `end`, and is copied before the call returns.
+   */
+  answered(
+    status: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    extras: ReplyExtras | null,
+  ): void;
+  /** An UpstreamError for what is part of the game; anything else is our fault, and gets 7/500. */
+  failed(error: unknown): void;
 }
 
-export interface UpstreamReply {
-  readonly status: number; // 0 to 255
-  readonly body: Uint8Array;
+/** What few replies have. */
+export interface ReplyExtras {
   readonly metadata?: Metadata;
   /** Topics the asking connection joins and leaves, before the response is written. */
   readonly join?: readonly string[];
   readonly leave?: readonly string[];
+}
+
+export interface UpstreamReply extends ReplyExtras {
+  readonly status: number; // 0 to 255
+  readonly body: Uint8Array;
 }
 
 /** Where a request of a command goes, by listener and platform. Its name is a metric's label. */
@@ -70,11 +87,10 @@ export class UpstreamError extends Error {
 export interface Upstream {
   /** Null: nobody answers this command, so the requester gets 3 / 404 at once. */
   route(command: number, listener: "tcp" | "ws", platform: number): Route | null;
-  /**
-   * Rejects with an UpstreamError for what is part of the game; any other rejection is our fault,
-   * and the requester gets 7 / 500. A late reply is dropped by the caller.
-   */
-  request(call: UpstreamCall): Promise<UpstreamReply>;
+  /** The call itself is told the answer: a promise for each costs more than the rest of it. */
+  request(call: UpstreamCall): void;
+  /** Nobody waits for it any more. Once, and only for a call that is not done. */
+  abandon(call: UpstreamCall): void;
 }
 
 /** The first that has a route for a request takes it. */
@@ -93,8 +109,11 @@ export function combineUpstreams(upstreams: readonly Upstream[]): Upstream {
     },
     request(call) {
       const owner = owners.get(call.route);
-      if (owner) return owner.request(call);
-      throw new Error(`Cannot send command ${call.command}: its route is none of these upstreams`);
+      if (owner) owner.request(call);
+      else throw new Error(`Cannot send command ${call.command}: its route is none of these`);
+    },
+    abandon(call) {
+      owners.get(call.route)?.abandon(call);
     },
   };
 }

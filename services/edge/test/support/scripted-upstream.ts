@@ -68,8 +68,9 @@ export function createScriptedUpstream(only: readonly number[] | null = null): S
     },
     request(call) {
       calls.push(call);
-      return upstream.request(call);
+      upstream.request(call);
     },
+    abandon: upstream.abandon,
     nextCall: arrivals.next,
     calls,
   };
