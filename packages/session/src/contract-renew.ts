@@ -227,6 +227,29 @@ export function lossContract(open: Open): void {
     expect(await after.tryResume(b.claim.sessionId)).toBeObject();
   });
 
+  // A node that has not noticed yet that its client is gone puts the earlier seat back first.
+  test("a stale seat that is put back and lost again costs the newer one nothing", async () => {
+    const rules = { seatsMax: 2 };
+    const [before, after] = [await open(), await open()];
+    const stale = await before.login("anna", rules);
+    await before.advance(1);
+    const other = await before.login("anna", rules);
+    await before.advance(1);
+    const a = await before.resume(stale.claim.sessionId);
+    await after.advance(3);
+    const newest = await after.login("anna", rules);
+
+    expect(await after.verdict(stale)).toBe("held");
+    expect(await after.verdict(other)).toBe("held"); // its loser is the stale one
+    expect(await after.verdict(stale)).toBe("displaced");
+    expect(await after.verdict(a)).toBe("held");
+
+    const held = [stale, other, a, newest].map(({ holding }) => holding);
+    const verdicts = ["takenOver", "displaced", "held", "held"];
+    expect<unknown>(await after.registry.renew(held)).toEqual(verdicts);
+    expect(await after.tryResume(a.claim.sessionId)).toBeObject();
+  });
+
   test("a session of an account that was ended is not put back", async () => {
     const [before, after] = [await open(), await open()];
     const a = await before.login("anna");

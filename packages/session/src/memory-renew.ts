@@ -52,7 +52,8 @@ function restore(renewal: Renewal): Verdict {
   const { session, seat } = holding;
   const { sid } = session;
   const stored = findSession(account, sid, now);
-  if (stored && stored.state !== "live") return stored.state;
+  const over = stored && endOf(stored, session.generation);
+  if (over) return over;
   const isElsewhere = stored && !isSame(stored.seat, seat);
   if (isElsewhere && stored.generation >= session.generation) return "takenOver";
   if (account.revision >= session.loginGeneration) return "ended";
@@ -75,6 +76,15 @@ function restore(renewal: Renewal): Verdict {
   }
   seatAgain(renewal, record);
   return "held";
+}
+
+/**
+ * Null: the session of a seat that is held with this generation goes on. A store that has forgotten
+ * its last claim may have buried an earlier one, which says nothing of this seat.
+ */
+function endOf({ state, generation }: SessionRecord, held: number): "displaced" | "ended" | null {
+  if (state === "live" || (state === "displaced" && generation < held)) return null;
+  return state;
 }
 
 /** What the store knows of the session, or what its node knows better. */

@@ -190,6 +190,13 @@ local function write_session(base, s, is_fresh)
   redis.call('PEXPIREAT', key, s.kept)
 end
 
+-- Of a seat that is held with this generation; nil: its session goes on. A store that has forgotten
+-- the last claim of a session may have buried an earlier one, which says nothing of this seat.
+local function end_of(s, gen)
+  if s.state == 'live' or (s.state == 'displaced' and s.gen < gen) then return nil end
+  return s.state
+end
+
 -- The account's sessions, the first to go first.
 local function rank_session(base, sid, rank, now)
   local key = base .. 'sessions'

@@ -29,7 +29,8 @@ end
 local function verdict_without_seat(base, sid, node, conn, gen)
   local s = read_session(base, sid, now)
   if not s then return 'absent' end
-  if s.state ~= 'live' then return s.state end
+  local over = end_of(s, gen)
+  if over then return over end
   if not is_seat(s, node, conn) and s.gen >= gen then return 'takenOver' end
   return 'absent'
 end

@@ -14,7 +14,8 @@ local seats = read_seats(base)
 
 local own = seat_of(seats, sid)
 if own and not is_seat(own, node, conn) and own.gen > gen then return 'takenOver' end
-if s and s.state ~= 'live' then return s.state end
+local over = s and end_of(s, gen)
+if over then return over end
 if s and not is_seat(s, node, conn) and s.gen >= gen then return 'takenOver' end
 -- All of the account was ended, and the store has forgotten only this session.
 if account.rev >= login then return 'ended' end
