@@ -15,6 +15,8 @@ export interface RedisProxy extends AsyncDisposable {
   readonly url: string;
   /** What is sent from now on waits for `release`. */
   hold(): void;
+  /** Something with these letters in it waits. */
+  holds(letters: string): boolean;
   /** Passes on what waited, also of connections that their client has left. */
   release(): void;
   /** From now on answers are thrown away; resolves when Redis has sent one. */
@@ -51,6 +53,7 @@ export function startRedisProxy(redis: Server): RedisProxy {
     hold() {
       isHolding = true;
     },
+    holds: (letters) => [...ways].some(({ held }) => Buffer.concat(held).includes(letters)),
     release() {
       isHolding = false;
       for (const way of ways) flush(way);

@@ -45,8 +45,8 @@ describe("createRedisRegistry and createMemoryRegistry", () => {
     if (RUNS < 40) return;
     expect([...seen].toSorted()).toEqual([
       ...["alias", "claimed", "displaced", "displaces", "ended", "endsReplayed", "endsStolen"],
-      ...["flapping", "held", "lapsed", "limit", "replayed", "session", "stolen", "takenOver"],
-      ...["takesOver", "token"],
+      ...["flapping", "held", "lapsed", "limit", "overtaken", "replayed", "session", "stolen"],
+      ...["takenOver", "takesOver", "token"],
     ]);
   }, 120_000);
 });
@@ -61,7 +61,11 @@ interface Pool {
   readonly tokens: { readonly redis: string; readonly memory: string }[];
   readonly used: { readonly at: number; readonly presented: Presented }[];
   readonly sessionIds: string[];
-  readonly resumed: { readonly sessionId: string; readonly presented: Presented }[];
+  readonly resumed: {
+    readonly sessionId: string;
+    readonly presented: Presented;
+    readonly askedAgoMs: number;
+  }[];
   readonly holdings: Holding[];
 }
 
@@ -175,12 +179,17 @@ function resumeCall(random: Random, pool: Pool, step: number): Call {
   const isRepeated = pool.resumed.length > 0 && random.chance(0.2);
   const use = isRepeated
     ? random.late(pool.resumed)
-    : { sessionId: random.late(pool.sessionIds), presented: presentedBy(random, step) };
+    : {
+        sessionId: random.late(pool.sessionIds),
+        presented: presentedBy(random, step),
+        askedAgoMs: random.pick([0, 0, 0.5, 40, 700, 4_500]),
+      };
   pool.resumed.push(use);
   return {
     name: `resume ${use.sessionId.slice(23, 32)} by ${use.presented.seat.connection}`,
     async on(pair, side) {
-      const answer = await pair[side].resume(use.sessionId, use.presented);
+      const { sessionId, presented, askedAgoMs } = use;
+      const answer = await pair[side].resume(sessionId, presented, askedAgoMs);
       if (side === "memory" && isClaim(answer)) {
         pool.sessionIds.push(answer.sessionId);
         pool.holdings.push(hold(answer, use.presented));

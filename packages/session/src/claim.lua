@@ -61,6 +61,28 @@ local function with_older(older, hash)
   return string.sub(list, 1, OLDER_MAX * (OLDER_LETTERS + 1) - 1)
 end
 
+local function is_in(older, hash)
+  return string.find(' ' .. older .. ' ', ' ' .. short(hash) .. ' ', 1, true) ~= nil
+end
+
+-- Ids that were cancelled when the one before them was used again, the last one first, each with
+-- its expiry as told: `hash:expiry` joined by commas.
+local BESIDE_MAX = 4
+
+local function with_beside(beside, hash, exp)
+  local list = { hash .. ':' .. text(exp) }
+  for one in string.gmatch(beside, '[^,]+') do
+    if #list < BESIDE_MAX then list[#list + 1] = one end
+  end
+  return table.concat(list, ',')
+end
+
+local function beside_until(beside, hash)
+  for one, exp in string.gmatch(beside, '([%w_-]+):(%d+)') do
+    if one == hash then return integer(exp) end
+  end
+end
+
 -- Two have a credential of this session, and nobody knows which is its owner: by the settings it
 -- is over for both.
 local function revoke(base, s, word, now)

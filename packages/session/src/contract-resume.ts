@@ -144,16 +144,68 @@ export function aliasContract(open: Open): void {
     expect(await world.tryResume(a.claim.sessionId)).toBe("stolen");
   });
 
-  // A was replaced by B; A used again before B is proven: C replaces B, and A stays. [§9]
-  test("an old id used again cancels the id in between", async () => {
+  // A was replaced by B; A used again: C replaces B, and A stays. Which of the two answers got
+  // through only the client knows. [§9]
+  test("an old id used again leaves the id in between good, until either is used", async () => {
+    for (const isNewer of [true, false]) {
+      const world = await open();
+      const a = await world.login("anna");
+      const b = await world.resume(a.claim.sessionId);
+      await world.advance(1);
+      const c = await world.resume(a.claim.sessionId);
+      await world.advance(1);
+      const [used, unused] = isNewer ? [c, b] : [b, c];
+
+      const next = await world.resume(used.claim.sessionId);
+
+      expect(next.claim.isAliasUsed).toBe(!isNewer);
+      await world.advance(1);
+      expect(await world.tryResume(unused.claim.sessionId)).toBe("session");
+      expect(await world.tryResume(a.claim.sessionId)).toBe("stolen");
+      expect(await world.tryResume(used.claim.sessionId)).toBeObject();
+    }
+  });
+
+  test("an id in between is good for the grace after the proof, as the old one is", async () => {
+    for (const [waitMs, isGood] of [
+      [59_999, true],
+      [60_000, false],
+    ] as const) {
+      const world = await open();
+      const a = await world.login("anna");
+      const b = await world.resume(a.claim.sessionId);
+      await world.prove(await world.resume(a.claim.sessionId));
+      await world.advance(waitMs);
+
+      const answer = await world.tryResume(b.claim.sessionId);
+
+      if (isGood) expect(answer).toMatchObject({ isAliasUsed: true });
+      else expect(answer).toBe("session");
+    }
+  });
+
+  test("an id in between is never good past its own expiry", async () => {
     const world = await open();
     const a = await world.login("anna");
+    await world.advance(1000);
     const b = await world.resume(a.claim.sessionId);
+    await world.advance(1000);
     const c = await world.resume(a.claim.sessionId);
+    await world.advance(DAY_MS - 1000);
 
     expect(await world.tryResume(b.claim.sessionId)).toBe("session");
-    expect(await world.tryResume(a.claim.sessionId)).toBeObject();
-    expect(await world.tryResume(c.claim.sessionId)).toBe("session"); // cancelled in its turn
+    expect(await world.tryResume(c.claim.sessionId)).toBeObject();
+  });
+
+  test("of the ids in between four are remembered", async () => {
+    const world = await open();
+    const a = await world.login("anna");
+    const between = [];
+    for (let time = 0; time < 6; time++) between.push(await world.resume(a.claim.sessionId));
+
+    const [oldest, next] = between;
+    expect(await world.tryResume(oldest!.claim.sessionId)).toBe("session");
+    expect(await world.tryResume(next!.claim.sessionId)).toBeObject();
   });
 
   test("two ids back is never good", async () => {
@@ -161,6 +213,7 @@ export function aliasContract(open: Open): void {
     const a = await world.login("anna");
     const b = await world.resume(a.claim.sessionId);
     await world.resume(b.claim.sessionId);
+    await world.advance(1);
 
     expect(await world.tryResume(a.claim.sessionId)).toBe("stolen");
     expect(await world.tryResume(b.claim.sessionId)).toBeObject();

@@ -19,6 +19,7 @@ export function theftContract(open: Open): void {
     for (let resume = 0; resume < 6; resume++) {
       ids.push((await world.resume(ids.at(-1)!)).claim.sessionId); // it has one
     }
+    await world.advance(1);
 
     const answers = [];
     for (const id of ids.slice(0, -2)) answers.push(await world.tryResume(id));
@@ -34,6 +35,7 @@ export function theftContract(open: Open): void {
     const b = await world.resume(a.claim.sessionId);
     const c = await world.resume(a.claim.sessionId);
     await world.resume(c.claim.sessionId);
+    await world.advance(1);
 
     expect(await world.tryResume(b.claim.sessionId)).toBe("session");
     expect(await world.tryResume(a.claim.sessionId)).toBe("stolen");
@@ -68,6 +70,7 @@ export function theftContract(open: Open): void {
     const a = await world.login("anna");
     const b = await world.resume(a.claim.sessionId);
     const c = await world.resume(b.claim.sessionId);
+    await world.advance(5_000);
 
     const answer = await world.tryResume(a.claim.sessionId);
 
@@ -79,12 +82,26 @@ export function theftContract(open: Open): void {
     expect(await world.tryResume(a.claim.sessionId)).toBe("session"); // told once
   });
 
+  test("right behind a resume an old id may be a leftover, and ends nothing", async () => {
+    const world = await open({ theftEnds: true });
+    const a = await world.login("anna");
+    const b = await world.resume(a.claim.sessionId);
+    const c = await world.resume(b.claim.sessionId);
+    await world.advance(4_999);
+
+    expect(await world.tryResume(a.claim.sessionId)).toBe("stolen");
+    expect(await world.verdict(c)).toBe("held");
+    await world.advance(1);
+    expect(revocationOf(await world.tryResume(a.claim.sessionId)).refusal).toBe("stolen");
+  });
+
   test("theft of a session that is away ends it, and nobody is to be told", async () => {
     const world = await open({ theftEnds: true });
     const a = await world.login("anna");
     const b = await world.resume(a.claim.sessionId);
     const c = await world.resume(b.claim.sessionId);
     await world.registry.leave(c.holding);
+    await world.advance(5_000);
 
     expect(endedBy(await world.tryResume(a.claim.sessionId))).toEqual([]);
     expect(await world.tryResume(c.claim.sessionId)).toBe("session");

@@ -5,6 +5,7 @@
 import { describe } from "bun:test";
 import { ledgerContract, reapContract } from "./contract-ledger.ts";
 import { issueContract, loginContract, policyContract } from "./contract-login.ts";
+import { overtakingContract } from "./contract-overtaking.ts";
 import { raceContract } from "./contract-races.ts";
 import { endContract, leaseContract, lossContract } from "./contract-renew.ts";
 import { aliasContract, placeContract, resumeContract } from "./contract-resume.ts";
@@ -22,6 +23,7 @@ export function registryContract(name: string, make: MakeSubject): void {
   describe(`${name}: limit and policy`, () => policyContract(open));
   describe(`${name}: resume`, () => resumeContract(open));
   describe(`${name}: the secret before`, () => aliasContract(open));
+  describe(`${name}: overtaking`, () => overtakingContract(open));
   describe(`${name}: theft`, () => theftContract(open));
   describe(`${name}: replay`, () => replayContract(open));
   describe(`${name}: a place at resume`, () => placeContract(open));

@@ -65,6 +65,7 @@ local answer, refusal = claim(base, account, seats, {
   sid = sid, state = 'live', account = token.account, meta = token.meta or '{}', client = client,
   cur = secret, prev = '', prevexp = 0, proven = 0, login = login, gen = login,
   exp = now + SESSION_TTL_MS, node = node, conn = conn, left = true, lost = '', over = '', older = '',
+  beside = '', asked = 0,
 }, seat, false, now, stamp, true)
 if not answer then
   redis.call('HSET', token_key, 'outcome', refusal)

@@ -25,6 +25,9 @@ export interface SessionRecord {
   previousHash: string | null;
   /** Those before, which their client replaced: the last one first, a few. */
   olderHashes: readonly string[];
+  /** Cancelled when the previous one was used again, the last one first. */
+  beside: readonly { readonly hash: string; readonly expiresAtMs: number }[];
+  askedAtMs: number; // when the client asked for the last resume; 0: none
   previousExpiresAtMs: number; // as told with the previous secret
   provenAtMs: number; // 0: the client has not shown yet that it has the current secret
   generation: number;

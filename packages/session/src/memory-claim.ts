@@ -31,6 +31,7 @@ import type {
 } from "./session.ts";
 
 const olderMax = 4;
+const besideMax = 4;
 
 /** One call, on the account that its credential names. */
 interface Call {
@@ -81,6 +82,8 @@ function freshSession({ account, presented, now, settings }: Call, identity: Ide
     ...{
       previousHash: null,
       olderHashes: [],
+      beside: [],
+      askedAtMs: 0,
       previousExpiresAtMs: 0,
       provenAtMs: 0,
       state: "live",
@@ -107,30 +110,62 @@ function repeat(call: Call, sid: string): Claim | Refusal {
   return claim === "session" ? "token" : claim;
 }
 
-export function resumeInMemory(call: Call, sid: string): Claim | Refusal | Revocation {
+export function resumeInMemory(
+  call: Call,
+  { sid, askedAgoMs }: { readonly sid: string; readonly askedAgoMs: number },
+): Claim | Refusal | Revocation {
   const { account, hash, presented, now, settings } = call;
   const record = findSession(account, sid, now);
   if (record?.state !== "live" || record.expiresAtMs <= now.ms) return "session";
   const isCurrent = hash === record.currentHash;
+  const askedAtMs = Math.min(Math.ceil(now.ms - askedAgoMs), now.ms);
+  if (!isCurrent && isOvertaken(call, record, askedAtMs)) return "overtaken";
   if (!isCurrent && !isAlias(call, record)) {
     if (!isStolen(call, record)) return "session";
-    return settings.theftEnds ? revoke(call, record, "stolen") : "stolen";
+    // Right behind a resume it may be a leftover of the client's own.
+    const isRecent = now.ms < Math.floor(record.generation / 1000) + settings.replayGraceMs;
+    return settings.theftEnds && !isRecent ? revoke(call, record, "stolen") : "stolen";
   }
   const rotated: SessionRecord = {
     ...record,
-    currentHash: hashOf(presented.secret),
-    // [§9] an alias used again cancels the secret in between and stays the previous one
-    previousHash: hash,
-    previousExpiresAtMs: isCurrent ? record.expiresAtMs : record.previousExpiresAtMs,
-    olderHashes: isCurrent ? withOlder(record) : record.olderHashes,
-    provenAtMs: 0,
-    expiresAtMs: now.ms + settings.sessionTtlMs,
+    ...secretsAfter(call, record, isCurrent),
+    ...{ provenAtMs: 0, askedAtMs, expiresAtMs: now.ms + settings.sessionTtlMs },
   };
   if (Object.keys(presented.clientMetadata).length > 0) {
     rotated.clientMetadata = presented.clientMetadata;
   }
   const isAliasUsed = !isCurrent && !isSame(record.seat, presented.seat);
   return claimSeat({ ...call, record: rotated, isAliasUsed });
+}
+
+/**
+ * [§9] An alias used again stays the previous one. What it cancels may be what its client has: it
+ * is good for as long as the alias is. Whoever uses that has moved on from the alias.
+ */
+function secretsAfter({ hash, presented }: Call, record: SessionRecord, isCurrent: boolean) {
+  const { currentHash: cancelled, expiresAtMs, beside } = record;
+  const currentHash = hashOf(presented.secret);
+  if (!isCurrent && hash === record.previousHash) {
+    const with_ = [{ hash: cancelled, expiresAtMs }, ...beside].slice(0, besideMax);
+    return { currentHash, beside: cancelled === currentHash ? beside : with_ };
+  }
+  return {
+    ...{ currentHash, previousHash: hash, olderHashes: withOlder(record), beside: [] },
+    previousExpiresAtMs: isCurrent ? expiresAtMs : (toldUntilMs(hash, record) ?? 0),
+  };
+}
+
+/** Until when its client was told that this id is good; null if it is none of those before. */
+function toldUntilMs(hash: string, record: SessionRecord): number | null {
+  if (hash === record.previousHash) return record.previousExpiresAtMs;
+  return record.beside.find((one) => one.hash === hash)?.expiresAtMs ?? null;
+}
+
+/** Its client has asked again since, and was let in: this call was waiting somewhere. */
+function isOvertaken({ hash, now, presented }: Call, record: SessionRecord, askedAtMs: number) {
+  if (isSame(record.seat, presented.seat) || record.askedAtMs > now.ms) return false;
+  if (askedAtMs >= record.askedAtMs) return false;
+  return toldUntilMs(hash, record) !== null || record.olderHashes.includes(hash);
 }
 
 /** Replaced by whoever had it, past its grace, and presented elsewhere. */
@@ -172,7 +207,7 @@ function revoke(
 
 /** [D20] good until a while after the client has shown that it got the one after it. */
 function isAlias({ hash, now, settings }: Call, record: SessionRecord): boolean {
-  if (hash !== record.previousHash || record.previousExpiresAtMs <= now.ms) return false;
+  if ((toldUntilMs(hash, record) ?? 0) <= now.ms) return false;
   return record.provenAtMs === 0 || now.ms < record.provenAtMs + settings.aliasGraceMs;
 }
 

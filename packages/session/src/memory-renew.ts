@@ -101,7 +101,7 @@ function rebuilt({ holding, now, settings }: Renewal, stored: SessionRecord | nu
     identity: session,
     ...{ clientMetadata: session.clientMetadata, currentHash: session.secretHash },
     previousHash: isRotated ? stored.currentHash : null,
-    olderHashes: stored?.olderHashes ?? [],
+    ...{ olderHashes: stored?.olderHashes ?? [], beside: [], askedAtMs: stored?.askedAtMs ?? 0 },
     previousExpiresAtMs: isRotated ? stored.expiresAtMs : 0,
     provenAtMs: proven ? now.ms : 0,
     ...{ generation: session.generation, loginGeneration: session.loginGeneration },

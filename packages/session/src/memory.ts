@@ -66,14 +66,14 @@ export function createMemoryRegistry(options: {
       const now = moment();
       return loginInMemory({ tag, account, hash: hashOf(secret), presented, now, settings });
     },
-    async resume(sessionId, presented) {
+    async resume(sessionId, presented, askedAgoMs = 0) {
       checkPresented(presented);
       const parts = parseSessionId(sessionId);
       const account = parts && accounts.get(parts.tag);
       if (!parts || !account) return "session";
       const { tag, sid, secret } = parts;
       const call = { tag, account, hash: hashOf(secret), presented, now: moment(), settings };
-      return resumeInMemory(call, sid);
+      return resumeInMemory(call, { sid, askedAgoMs });
     },
     async renew(holdings, isHeld = () => true) {
       const now = moment();

@@ -172,6 +172,7 @@ local function read_session(base, sid, now)
   s.prev, s.left = s.prev or '', s.left == '1'
   s.node, s.conn = s.node or '', s.conn or ''
   s.lost, s.over, s.older = s.lost or '', s.over or '', s.older or ''
+  s.beside, s.asked = s.beside or '', integer(s.asked)
   s.meta, s.client = s.meta or '{}', s.client or '{}'
   return s
 end
@@ -185,7 +186,7 @@ local function write_session(base, s, is_fresh)
   if not is_fresh or s.lost ~= '' then
     redis.call('HSET', key, 'reason', s.reason or '', 'prev', s.prev, 'prevexp', s.prevexp,
       'proven', s.proven, 'left', s.left and '1' or '0', 'lost', s.lost, 'over', s.over,
-      'older', s.older)
+      'older', s.older, 'beside', s.beside, 'asked', s.asked)
   end
   redis.call('PEXPIREAT', key, s.kept)
 end

@@ -193,6 +193,7 @@ describe("a clock that this process has wrong", () => {
           asked.push(`${script.name} until ${args.at(-1)}`);
           return asked.length === 1 ? ["late", 5_000_000] : ["token"];
         },
+        nowMs: () => 5_000_000 + aheadMs,
         lateAfterMs: () => 5_000_950 + aheadMs,
         heardTime(timeMs) {
           if (timeMs === 5_000_000) aheadMs = 0;

@@ -12,6 +12,7 @@ function create(run: (key: string) => Promise<unknown>, validMs = 60_000) {
       isCluster: false,
       run: (_, [key = ""]) => run(key),
       preload() {},
+      nowMs: () => null,
       lateAfterMs: () => null,
       heardTime() {},
     },

@@ -48,6 +48,8 @@ export interface ScriptRunner {
    * for sure; null while it is not known. Never too early, unless a clock has jumped.
    */
   lateAfterMs(): number | null;
+  /** The time of Redis now, as late as it may be; null while it is not known. */
+  nowMs(): number | null;
   /** A script told its time, milliseconds since 1970, in a call that was made at `askedMs`. */
   heardTime(timeMs: number, askedMs: number): void;
 }
@@ -95,7 +97,7 @@ export function createRegistryOver(options: {
       const behind = [sid, ...place];
       return claim({ script: scripts.login, tag: parts.tag, presented, args, behind });
     },
-    async resume(sessionId, presented) {
+    async resume(sessionId, presented, askedAgoMs = 0) {
       checkPresented(presented);
       const parts = parseSessionId(sessionId);
       if (!parts) return "session";
@@ -105,7 +107,9 @@ export function createRegistryOver(options: {
       const place = [seat.node, seat.connection, call];
       const isKept = Object.keys(clientMetadata).length === 0;
       const metadata = isKept ? "" : JSON.stringify(clientMetadata);
-      const args = [sid, hashOf(parts.secret), hashOf(secret), ...place, metadata];
+      const nowMs = redis.nowMs();
+      const asked = nowMs === null ? "" : String(Math.ceil(nowMs - askedAgoMs));
+      const args = [sid, hashOf(parts.secret), hashOf(secret), ...place, metadata, asked];
       const behind = [sid, ...place];
       return claim({ script: scripts.resume, tag, presented, args, behind });
     },

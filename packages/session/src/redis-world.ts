@@ -30,6 +30,7 @@ export function createRedisWorld(
   const timed: ScriptRunner = {
     ...redis,
     run: (script, keys, args) => redis.run(script, keys, [...args, String(nowMs)]),
+    nowMs: () => nowMs,
     lateAfterMs: () => null, // its clock stands still while a call is on its way
   };
   return {

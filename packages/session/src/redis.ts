@@ -252,6 +252,7 @@ function toConnection(
       for (const node of primariesOf(client)) load(node, scripts);
     },
     lateAfterMs: () => clock.at(performance.now() + CALL_TIMEOUT_MS + LATE_SLACK_MS),
+    nowMs: () => clock.at(performance.now()),
     heardTime(timeMs, askedMs) {
       // To the millisecond: the question came before the next one began.
       const answeredMs = performance.now();

@@ -32,6 +32,7 @@ const refusals: ReadonlySet<string> = new Set([
   "replayed",
   "session",
   "stolen",
+  "overtaken",
   "limit",
   "flapping",
 ]);

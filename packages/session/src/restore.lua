@@ -39,7 +39,7 @@ else
   s = { sid = sid, state = 'live', account = name, meta = meta, client = client, cur = secret,
     prev = is_rotated and s.cur or '', prevexp = is_rotated and s.exp or 0, proven = 0, gen = gen,
     login = login, exp = exp, kept = kept, node = node, conn = conn, lost = '', over = '',
-    older = s and s.older or '' }
+    older = s and s.older or '', beside = '', asked = s and s.asked or 0 }
 end
 
 if surplus > 0 and others[surplus].gen > gen then

@@ -70,11 +70,20 @@ export interface Claim {
 
 /**
  * token: unknown or expired. epoch: issued before a failover or restart of the store. replayed:
- * used by another connection. session: unknown, expired, over, or an id that was cancelled before
- * its client had it. stolen: an id that was replaced, and is used again past its grace. limit:
- * policy reject, no place. flapping: the kick-war breaker. [§7.3] [§7.4]
+ * used by another connection. session: unknown, expired, over, or an id that was cancelled and not
+ * used since. stolen: an id that was replaced, and is used again past its grace. overtaken: the
+ * same client has asked again since, and was let in; nothing is said of the id. limit: policy
+ * reject, no place. flapping: the kick-war breaker. [§7.3] [§7.4]
  */
-export type Refusal = "token" | "epoch" | "replayed" | "session" | "stolen" | "limit" | "flapping";
+export type Refusal =
+  | "token"
+  | "epoch"
+  | "replayed"
+  | "session"
+  | "stolen"
+  | "overtaken"
+  | "limit"
+  | "flapping";
 
 /** A refusal for which, by the settings, a session was ended: two have its credential. */
 export interface Revocation {
@@ -111,8 +120,16 @@ export interface SessionRegistry {
    * cannot answer in time; the seat has then been given back behind the call.
    */
   login(token: string, presented: Presented): Promise<Claim | Refusal | Revocation>;
-  /** As login, for a session id of before. Rotates the secret. */
-  resume(sessionId: string, presented: Presented): Promise<Claim | Refusal | Revocation>;
+  /**
+   * As login, for a session id of before. Rotates the secret. `askedAgoMs`: since when the client
+   * waits. Of several calls with ids of one session the one that was asked last shall stay, in
+   * whatever order they run.
+   */
+  resume(
+    sessionId: string,
+    presented: Presented,
+    askedAgoMs?: number,
+  ): Promise<Claim | Refusal | Revocation>;
   /**
    * One verdict for each holding, in order; null where the store could not say. Never throws.
    * `isHeld` is asked, by position, before each question to the store: a seat that was given back
@@ -192,7 +209,10 @@ export interface RegistrySettings {
   readonly theftEnds: boolean;
   /** A session is ended when the token that opened it is used again. Default true. */
   readonly replayEnds: boolean;
-  /** Only so long after its client has shown that it got the answer. Default 5 s. */
+  /**
+   * Only so long after its client has shown that it got the answer, or has last resumed: what is
+   * used again sooner may be a leftover of its own. Default 5 s.
+   */
   readonly replayGraceMs: number;
 }
 

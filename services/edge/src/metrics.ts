@@ -22,6 +22,7 @@ export type LoginOutcome =
   | "token_replayed"
   | "epoch_stale"
   | "session_stolen"
+  | "overtaken"
   | "limit"
   | "rate_limited"
   | "unavailable";

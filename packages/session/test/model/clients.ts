@@ -21,8 +21,6 @@ export interface Client {
   /** What its connection was asked with last; null: nothing waits to be asked again. */
   again: { readonly kind: "login" | "resume"; readonly credential: string } | null;
   isOpen: boolean; // it was admitted on this connection
-  /** A call of an older id was still under way: then it may have lost its place to itself. */
-  isRaced: boolean;
 }
 
 export type Clients = ReturnType<typeof createClients>;
@@ -38,7 +36,7 @@ export function createClients(options: {
 }) {
   const { store, judge, note, failed } = options;
   const { name, naming } = options.names;
-  const { sessions, issued } = judge.views;
+  const { issued } = judge.views;
   const clients: Client[] = [];
   /** Who asked what last, by connection. */
   const asks = new Map<string, { readonly client: Client; readonly credential: string }>();
@@ -48,7 +46,7 @@ export function createClients(options: {
     const client: Client = {
       ...{ name: `client ${clients.length + 1}`, account, tag: tagOf(account) },
       ...{ sessionId: null, expiresAtMs: 0, ids: [], token: null, peer: null, again: null },
-      ...{ isOpen: false, isRaced: false },
+      isOpen: false,
     };
     clients.push(client);
     return client;
@@ -101,14 +99,12 @@ export function createClients(options: {
         client.token = null;
         client.sessionId = claim.sessionId;
         client.expiresAtMs = claim.session.expiresAtMs;
-        const { sid, generation } = claim.session;
-        client.isRaced = (sessions.get(sid)?.generation ?? 0) > generation;
         client.ids.push(claim.sessionId);
         note(`${client.name} is in: ${naming(claim.sessionId)}`);
       },
       refused(why: Refusal | "unavailable") {
         note(`${client.name} is refused: ${why}`);
-        if (why === "unavailable") return;
+        if (why === "unavailable" || why === "overtaken") return;
         if (why === "session" || why === "stolen") client.sessionId = null;
         else client.token = null;
         client.again = null;

@@ -61,6 +61,7 @@ export function createClaimJudge(views: Views) {
     if (!isRepeated) views.renewed.delete(seat);
     const untilMs = isRepeated ? (views.leases.get(seat) ?? 0) : 0;
     views.leases.set(seat, Math.max(untilMs, now() + settings.firstLeaseMs));
+    views.standsAgain(seat);
     if (!isRepeated) views.leasesLeast.set(seat, now() + settings.firstLeaseMs);
   }
 
@@ -75,11 +76,12 @@ export function createClaimJudge(views: Views) {
     token.sid = sid;
   }
 
-  function mayResume(about: { presented: string }, known: SessionView | undefined): void {
+  function mayResume(about: ClaimCall, known: SessionView | undefined): void {
     demand(known !== undefined, "an unknown session was resumed");
     if (known.isVague) return;
     demand(known.over === null, `a session that is ${known.over} was resumed`);
     demand(known.expiresAtMs > now(), "an expired session was resumed");
+    demand(!isOvertaken(about, known), "a call was let in that its client had overtaken");
     demand(
       views.isGood(about.presented, known),
       "a secret was accepted that is two back, or too old",
@@ -98,16 +100,33 @@ export function createClaimJudge(views: Views) {
         ...{ sid, tag: about.tag, login: session.loginGeneration, generation, connection },
         ...{ current: about.secret, previous: null, previousExpiresAtMs: 0, provenAtMs: 0 },
         ...{ expiresAtMs, over: null, isVague: false, isMaybeOver: false },
+        ...{ beside: [], askedMs: 0 },
       });
       return;
     }
     if (about.kind === "resume") {
-      if (about.presented === known.current) known.previousExpiresAtMs = known.expiresAtMs;
-      known.previous = about.presented;
-      known.current = about.secret;
-      known.provenAtMs = 0;
+      rotate(about, known);
     }
     Object.assign(known, { generation, connection, expiresAtMs, over: null });
+  }
+
+  /** [§9] */
+  function rotate({ presented, secret, askedMs }: ClaimCall, known: SessionView): void {
+    const { current, expiresAtMs } = known;
+    if (presented === known.previous && presented !== current) {
+      const isNew = current !== secret;
+      if (isNew) known.beside = [[current, expiresAtMs] as const, ...known.beside].slice(0, 4);
+    } else {
+      const untilMs = presented === current ? expiresAtMs : views.toldUntil(presented, known);
+      Object.assign(known, { previous: presented, previousExpiresAtMs: untilMs ?? 0, beside: [] });
+    }
+    Object.assign(known, { current: secret, provenAtMs: 0, askedMs });
+  }
+
+  /** Its client has asked again since, and was let in. */
+  function isOvertaken({ presented, seat, askedMs }: ClaimCall, session: SessionView): boolean {
+    const isOther = presented !== session.current && seat.connection !== session.connection;
+    return isOther && askedMs < session.askedMs;
   }
 
   /** Who lost a seat by this claim: the oldest logins, and only as many as there is no room for. */
@@ -186,6 +205,10 @@ export function createClaimJudge(views: Views) {
         return;
       case "epoch":
         demand(false, "a token was refused as of another epoch, and there was none");
+        return;
+      case "overtaken":
+        demand(session !== undefined, "an unknown session was called overtaken");
+        demand(isOvertaken(about, session), "called overtaken by nobody");
         return;
       case "session":
       case "stolen":

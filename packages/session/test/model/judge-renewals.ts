@@ -64,6 +64,7 @@ export function createRenewalJudge(views: Views) {
     const seat = seatOf(one.sid, one.seat);
     views.leases.set(seat, now() + settings.leaseMs);
     const leftMs = (views.leasesLeast.get(seat) ?? 0) - now();
+    if (!wasSeated) views.standsAgain(seat);
     if (!wasSeated || leftMs < settings.renewBelowMs) {
       views.leasesLeast.set(seat, now() + settings.leaseMs);
     }

@@ -14,6 +14,7 @@ export type About =
       readonly presented: string;
       readonly sid: string;
       readonly secret: string; // hash of the one it shall have from now on
+      readonly askedMs: number; // when its client asked
       readonly seat: Seat;
     }
   | { readonly kind: "renew" | "restore"; readonly asked: readonly Asked[] }

@@ -57,11 +57,14 @@ function overLink(memory: SessionRegistry, link: Link, now: () => number): Sessi
     login(token, presented) {
       const parts = parseToken(token)!; // the model makes no malformed ones
       const { sid } = presented;
-      return claim("login", { ...parts, sid }, presented, () => memory.login(token, presented));
+      const about = { kind: "login", ...parts, sid, askedMs: 0 } as const;
+      return claim(about, presented, () => memory.login(token, presented));
     },
-    resume(sessionId, presented) {
+    resume(sessionId, presented, askedAgoMs = 0) {
       const parts = parseSessionId(sessionId)!; // as above
-      return claim("resume", parts, presented, () => memory.resume(sessionId, presented));
+      const askedMs = now() - askedAgoMs;
+      const work = () => memory.resume(sessionId, presented, now() - askedMs);
+      return claim({ kind: "resume", ...parts, askedMs }, presented, work);
     },
     async renew(all, isHeld = () => true) {
       const isAsked = all.map((_, at) => isHeld(at));
@@ -96,16 +99,21 @@ function overLink(memory: SessionRegistry, link: Link, now: () => number): Sessi
   };
 
   async function claim(
-    kind: "login" | "resume",
-    parts: { readonly tag: string; readonly sid: string; readonly secret: string },
+    asked: {
+      readonly kind: "login" | "resume";
+      readonly tag: string;
+      readonly sid: string;
+      readonly secret: string;
+      readonly askedMs: number;
+    },
     presented: Presented,
     work: () => ReturnType<SessionRegistry["login"]>,
   ): ReturnType<SessionRegistry["login"]> {
-    const { tag, sid } = parts;
+    const { kind, tag, sid, askedMs } = asked;
     const { seat } = presented;
     const call = ++calls;
-    const about = { kind, tag, sid, seat };
-    const hashes = { presented: hashOf(parts.secret), secret: hashOf(presented.secret) };
+    const about = { kind, tag, sid, seat, askedMs };
+    const hashes = { presented: hashOf(asked.secret), secret: hashOf(presented.secret) };
     const lateAfterMs = now() + callTimeoutMs;
     const run = async () => {
       if (now() > lateAfterMs) return { reply: "late", seen: null };

@@ -136,10 +136,11 @@ export function createNode(id: string, outside: Outside): ModelNode {
     const derived = deriveCredential(key, seat.connection, credential);
     const presented = { seat, ...derived, clientMetadata: {} };
     if (kind === "login") return await registry.login(credential, presented);
-    const giveUpMs = store.now() + resumeHoldMs;
+    const startedMs = store.now();
+    const giveUpMs = startedMs + resumeHoldMs;
     for (;;) {
       try {
-        return await registry.resume(credential, presented);
+        return await registry.resume(credential, presented, store.now() - startedMs);
       } catch (error) {
         peer.isUnsure = true;
         const isOver = store.now() >= giveUpMs || peer.phase.at !== "entering";

@@ -12,6 +12,8 @@ export interface ScriptPlant {
   readonly script: RegExp; // by name
   readonly from: string;
   readonly to: string;
+  /** One by which it is found soon, if the usual one takes long. */
+  readonly seed?: number;
 }
 
 export const scriptPlants: readonly ScriptPlant[] = [
@@ -40,15 +42,15 @@ export const scriptPlants: readonly ScriptPlant[] = [
     bug: "a resume does not rotate the secret",
     broken: /refused with an id that is good/,
     script: /^resume$/,
-    from: "s.prev, s.cur, s.proven = presented, secret, 0",
-    to: "s.proven = 0",
+    from: "s.cur, s.proven, s.asked = secret, 0, asked",
+    to: "s.proven, s.asked = 0, asked",
   },
   {
     bug: "the secret two back is accepted as well",
     broken: /id that is good|two back/,
     script: /^resume$/,
-    from: "s.prev, s.cur, s.proven = presented, secret, 0",
-    to: "if s.prev == '' then s.prev = presented end s.cur, s.proven = secret, 0",
+    from: "  s.prev, s.prevexp, s.beside = presented, is_current and s.exp or told_until, ''",
+    to: "  if s.prev == '' then s.prev, s.prevexp = presented, s.exp end",
   },
   {
     bug: "the grace of the secret before has no end",
@@ -63,6 +65,21 @@ export const scriptPlants: readonly ScriptPlant[] = [
     script: /^resume$/,
     from: "return s.proven == 0 or now < s.proven + ALIAS_GRACE_MS",
     to: "return false",
+  },
+  {
+    bug: "a call is run that its client has overtaken",
+    broken: /its client had overtaken/,
+    script: /^resume$/,
+    from: "return asked < last_asked and (told_until ~= nil or is_older)",
+    to: "return asked < last_asked and is_older",
+    seed: 6,
+  },
+  {
+    bug: "what an old id cancels is not kept",
+    broken: /an id that is good/,
+    script: /^resume$/,
+    from: "with_beside(s.beside, s.cur, s.exp)",
+    to: "''",
   },
   {
     bug: "a resume leaves the generation as it was",

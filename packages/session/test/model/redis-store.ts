@@ -118,6 +118,7 @@ function overLink(link: Link, timed: Run, now: () => number): ScriptRunner {
       }
       return reply;
     },
+    nowMs: now,
     lateAfterMs: () => now() + callTimeoutMs,
     heardTime() {},
   };
@@ -135,12 +136,12 @@ function aboutOf(name: string, tag: string, args: readonly string[]): About {
     case "login":
       return {
         ...{ kind: name, tag, presented: at(0), sid: at(1), secret: at(2) },
-        seat: seatAt(3),
+        ...{ seat: seatAt(3), askedMs: 0 },
       };
     case "resume":
       return {
         ...{ kind: name, tag, sid: at(0), presented: at(1), secret: at(2) },
-        seat: seatAt(3),
+        ...{ seat: seatAt(3), askedMs: Number(at(7)) },
       };
     case "renew":
       return { kind: name, asked: askedIn(args) };

@@ -100,7 +100,6 @@ async function take(world: World, schedule: Schedule, step: Step, at: number): P
     case "fresh": // as a client that throws away what it has
       if (client.peer !== null || !isAwake(node)) return;
       client.sessionId = null;
-      client.isRaced = false;
       return world.come(client, node, await tokenOf());
     case "again":
       if (client.again === null || client.peer?.phase.at !== "login") return;

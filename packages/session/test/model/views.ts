@@ -27,6 +27,9 @@ export interface SessionView {
   current: string; // hashes
   previous: string | null;
   previousExpiresAtMs: number;
+  /** Cancelled when the previous one was used again, the last one first, each with its expiry. */
+  beside: readonly (readonly [secret: string, expiresAtMs: number])[];
+  askedMs: number; // of the last claim
   provenAtMs: number; // 0: not yet
   expiresAtMs: number;
   over: "displaced" | "ended" | null;
@@ -60,7 +63,7 @@ export function createViews(now: () => number) {
   const views = {
     ...{ now, tokens, sessions, leases, leasesLeast, renewed },
     ...{ issued, lost, isGood, isRenewed, isOver, limitOf, accountOf, loginOf, sidOf },
-    ...{ overNow, nobodyNew, tell },
+    ...{ overNow, nobodyNew, tell, toldUntil, standsAgain },
     /** The store has lost writes: then less is promised. */
     hasLost: false,
     /** Seats lost to another's renewal: nobody tells them, their own next renewal does. */
@@ -82,8 +85,14 @@ export function createViews(now: () => number) {
 
   function isGood(presented: string, session: SessionView): boolean {
     if (presented === session.current) return true;
-    if (presented !== session.previous || session.previousExpiresAtMs <= now()) return false;
+    if ((toldUntil(presented, session) ?? 0) <= now()) return false;
     return session.provenAtMs === 0 || now() < session.provenAtMs + settings.aliasGraceMs;
+  }
+
+  /** Of the ids before the current one. Null: it is none of them. */
+  function toldUntil(presented: string, session: SessionView): number | null {
+    if (presented === session.previous) return session.previousExpiresAtMs;
+    return session.beside.find(([secret]) => secret === presented)?.[1] ?? null;
   }
 
   /** A seat that its node has renewed is given back by it; no lease need run out. */
@@ -136,10 +145,15 @@ export function createViews(now: () => number) {
 
   function tell(lapsed: readonly TakenSeat[]): void {
     for (const seat of lapsed) {
-      const one = `${seatOf(seat.sid, seat)} ${leases.get(seatOf(seat.sid, seat))}`;
+      const one = seatOf(seat.sid, seat);
       demand(views.hasLost || !told.has(one), `${seat.connection} is told as lapsed twice`);
       told.add(one);
     }
+  }
+
+  /** It stands again, and may lapse again. */
+  function standsAgain(seat: string): void {
+    told.delete(seat);
   }
 }
 

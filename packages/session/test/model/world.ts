@@ -2,7 +2,7 @@
  * A few nodes, clients and accounts on one store, moved step by step: what is sent runs, is heard,
  * gets lost or comes late only when a step says so. Everything that happened stands in `trail`.
  */
-import { hashOf, parseSessionId, tagOf } from "../../src/identifiers.ts";
+import { tagOf } from "../../src/identifiers.ts";
 import type { Seat } from "../../src/session.ts";
 import { Broken, demand } from "./broken.ts";
 import { createClients } from "./clients.ts";
@@ -18,7 +18,7 @@ import {
   type Outside,
   type Peer,
 } from "./node.ts";
-import { callTimeoutMs, type ModelStore } from "./store.ts";
+import { callTimeoutMs, type ModelStore, modelSettings } from "./store.ts";
 import type { Seats } from "./views.ts";
 
 export type World = ReturnType<typeof createWorld>;
@@ -105,7 +105,6 @@ export function createWorld(store: ModelStore, options: { readonly nodes: number
       const isInTime = store.now() <= sentMs + callTimeoutMs;
       demand(isInTime || ran.seen === null, "a call ran that had been given up");
     }
-    if (about.kind === "resume") raced(about);
     judge.ran(about, ran.seen, before, after, isStray);
     if (about.kind === "login" || about.kind === "resume") cameBack(about, ran.seen);
     if (about.kind === "leave") stillSeated(about, before, after);
@@ -121,29 +120,23 @@ export function createWorld(store: ModelStore, options: { readonly nodes: number
     return [...new Set(clients.map(({ account }) => account))];
   }
 
-  function raced(about: Extract<About, { readonly kind: "login" | "resume" }>): void {
-    for (const client of clients) {
-      const latest = client.sessionId === null ? null : parseSessionId(client.sessionId);
-      if (latest?.sid === about.sid && hashOf(latest.secret) !== about.presented) {
-        client.isRaced = true;
-      }
-    }
-  }
-
   /** A client that presents the latest id it was told is let in while its session lives. */
   function cameBack(about: Extract<About, { kind: "login" | "resume" }>, seen: Seen): void {
     const { client, credential } = asks.get(about.seat.connection) ?? {};
-    // It may have thrown that id away since, and with it what is known of races for it.
-    if (
-      !client ||
-      client.sessionId !== credential ||
-      (seen !== "session" && seen !== "stolen") ||
-      judge.views.hasLost ||
-      client.isRaced
-    )
-      return;
+    if (!client || judge.views.hasLost) return;
+    if (seen === "stolen") noThief(about.sid);
+    // It may have thrown that id away since.
+    const isRefused = seen === "session" || seen === "stolen";
+    if (!isRefused || client.sessionId !== credential) return;
     if (judge.views.isOver(about.sid) || client.expiresAtMs <= store.now()) return;
     throw new Broken(`${client.name} cannot come back although its session lives`);
+  }
+
+  /** An id of its own that comes late must not end its session, whatever the settings say. */
+  function noThief(sid: string): void {
+    const sinceMs = (judge.views.sessions.get(sid)?.generation ?? 0) / 1000;
+    const isSpared = store.now() < sinceMs + modelSettings.replayGraceMs;
+    demand(isSpared, "a client was taken for the thief of its own session");
   }
 
   /** A leave that was sent behind a call which was given up is for that call alone. */

@@ -29,7 +29,6 @@ import {
 } from "@holdfast/session";
 import { spread, type Verdict } from "../admission.ts";
 import type { LoginOutcome } from "../metrics.ts";
-import type { EdgeNode } from "../node.ts";
 import { notify } from "../notices.ts";
 import { backToLogin, begin, enter, type Peer, respond, respondError } from "../peer.ts";
 import { closeEnded, hasLost, tellLosers } from "./losers.ts";
@@ -169,7 +168,7 @@ async function ask(
   for (;;) {
     attempt.askedMs = clock.monotonic();
     try {
-      return await claim(peer.node, kind, credential.secret, presented);
+      return await claim(attempt, credential.secret, presented);
     } catch (error) {
       if (!(error instanceof RegistryUnavailable)) throw error;
       peer.isUnsure = true;
@@ -184,15 +183,15 @@ async function ask(
 
 /** Gives its place back, whatever comes of it. */
 async function claim(
-  { registry, admission }: EdgeNode,
-  kind: Attempt["kind"],
+  { peer, kind, startedMs, askedMs }: Attempt,
   secret: string,
   presented: Presented,
 ): Promise<Claim | Refusal | Revocation> {
+  const { registry, admission } = peer.node;
   let isAnswered = true;
   try {
     if (kind === "auth") return await registry.login(secret, presented);
-    return await registry.resume(secret, presented);
+    return await registry.resume(secret, presented, askedMs - startedMs);
   } catch (error) {
     isAnswered = !(error instanceof RegistryUnavailable);
     throw error;
@@ -242,7 +241,9 @@ function isDuplicate(ending: EndingName): boolean {
   return ending === "displaced" || ending === "takenOver" || ending === "sessionEnded";
 }
 
-const refusals: Record<Refusal, { error: GatewayError; ending: EndingName; as: LoginOutcome }> = {
+type Judged = Exclude<Refusal, "overtaken">;
+
+const refusals: Record<Judged, { error: GatewayError; ending: EndingName; as: LoginOutcome }> = {
   token: { error: gatewayErrors.tokenInvalid, ending: "authRefused", as: "unknown" },
   epoch: { error: gatewayErrors.tokenInvalid, ending: "authRefused", as: "epoch_stale" },
   replayed: { error: gatewayErrors.tokenInvalid, ending: "authRefused", as: "token_replayed" },
@@ -253,6 +254,10 @@ const refusals: Record<Refusal, { error: GatewayError; ending: EndingName; as: L
 };
 
 function refused(attempt: Attempt, refusal: Refusal): void {
+  if (refusal === "overtaken") {
+    overtaken(attempt);
+    return;
+  }
   const { error, ending, as } = refusals[refusal];
   refuse(attempt, error, ending, as);
 }
@@ -302,6 +307,14 @@ function turnedAway(attempt: Attempt): void {
   peer.storeFailures++;
   unavailable(attempt, peer.node.admission.retryAfterMs);
   count(attempt, "unavailable");
+}
+
+/** The client was let in elsewhere since it asked here: no word about its id, and no attempt. */
+function overtaken(attempt: Attempt): void {
+  const { peer } = attempt;
+  peer.storeFailures++;
+  unavailable(attempt, retryLeastMs);
+  count(attempt, "overtaken");
 }
 
 function unavailable(attempt: Attempt, retryAfterMs: number): void {

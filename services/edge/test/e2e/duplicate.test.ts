@@ -176,6 +176,7 @@ for (const transport of transports) {
       const third = accepted(await reconnect(await edge.open(transport), session.sessionId));
 
       expect(third.sessionId).not.toBe(lost.sessionId);
+      accepted(await reconnect(await edge.open(transport), third.sessionId));
       expectError(await reconnect(await edge.open(transport), lost.sessionId), "sessionExpired");
     });
 

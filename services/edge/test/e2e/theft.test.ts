@@ -46,7 +46,7 @@ for (const transport of transports) {
 
     test("by the setting its session ends, wherever its connection is", async () => {
       for (const isElsewhere of [false, true]) {
-        const [here, there] = await startPair({ theftEnds: true });
+        const [here, there] = await startPair({ theftEnds: true, replayGraceMs: 0 });
         await using _ = here;
         await using __ = there;
         const { wire, stolen } = await resumedTwice(here, transport);
