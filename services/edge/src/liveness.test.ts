@@ -52,6 +52,21 @@ describe("createSweep", () => {
     expect(endingOf(peer)).toBe("authTimeout");
   });
 
+  test("one that throws is ended, and those behind it have their turn", async () => {
+    const made = startSweeping();
+    const first = connectOpen(made, "tcp");
+    const second = connectOpen(made, "tcp");
+    first.connection.send = () => {
+      throw new Error("a bug");
+    };
+
+    await made.clock.advance(31 * 1000); // both are due for a heartbeat
+
+    expect(endingOf(first.peer)).toBe("serverError");
+    expect(endingOf(second.peer)).toBe("none");
+    expect(second.connection.sent).toHaveLength(1);
+  });
+
   test("refused login is ended after the grace, never before", async () => {
     const made = startSweeping(); // [D30]
     const peer = new Peer(made.node, made.connect("tcp"), handshake);

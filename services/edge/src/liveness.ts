@@ -5,6 +5,7 @@
 import { Command, encodeHeartbeat, encodeRequest } from "@holdfast/protocol";
 import type { EdgeNode } from "./node.ts";
 import { close, deliver, type Peer } from "./peer.ts";
+import { spoiled } from "./spoiled.ts";
 
 export const sweepIntervalMs = 250;
 
@@ -29,9 +30,19 @@ export function createSweep(node: EdgeNode): (nowMs: number) => void {
     let actsLeft = Math.max(actsLeast, Math.ceil(peers.size * actsShare));
     for (const peer of peers.values()) {
       if (lateMs > stallMs) forgive(peer, lateMs, nowMs);
-      else if (sweep(peer, nowMs, actsLeft > 0)) actsLeft--;
+      else if (isActedOn(peer, nowMs, actsLeft > 0)) actsLeft--;
     }
   };
+}
+
+/** One that throws ends, and keeps nobody behind it from their turn, in this sweep or the next. */
+function isActedOn(peer: Peer, nowMs: number, mayAct: boolean): boolean {
+  try {
+    return sweep(peer, nowMs, mayAct);
+  } catch (error) {
+    spoiled(peer, error);
+    return true;
+  }
 }
 
 /** While nothing was read, nobody can have been heard; who has been heard since needs no pardon. */

@@ -223,13 +223,27 @@ export function backToLogin(peer: Peer, ending: EndingName): boolean {
 
 /**
  * any -> closed. The one way a connection is ended by this node: out of the routing tables, calls
- * aborted, Close said, seat given back. [§10] [I4] [I5]
+ * aborted, Close said, seat given back. Whatever of it throws, the rest is done. [§10] [I4] [I5]
  */
 export function close(peer: Peer, name: EndingName): boolean {
   const was = peer.phase;
   if (was.at === "closed") return false;
   const { node } = peer;
   move(peer, { at: "closed", ending: name });
+  try {
+    release(peer, name);
+  } finally {
+    try {
+      peer.connection.end(farewellOf(peer, name));
+    } finally {
+      if (was.at === "open") node.seats.giveBack(was.held, endings[name]);
+    }
+  }
+  return true;
+}
+
+function release(peer: Peer, name: EndingName): void {
+  const { node } = peer;
   node.hub.remove(peer);
   dropCalls(peer);
   node.pushes.released(peer);
@@ -239,18 +253,18 @@ export function close(peer: Peer, name: EndingName): boolean {
   holdBytes(peer, 0);
   peer.decoder = null;
   node.metrics.closed(peer.connection.transport, endings[name]);
-  peer.connection.end(farewellOf(peer, name));
-  if (was.at === "open") node.seats.giveBack(was.held, endings[name]);
-  return true;
 }
 
 /** The socket is gone, whoever ended it. */
 export function gone(peer: Peer, byPeer: boolean): void {
-  close(peer, byPeer ? "clientLeft" : "connectionLost");
   const { node } = peer;
-  node.hub.moved(peer, "draining", null);
-  node.addresses.closed(peer.addressKey);
-  node.metrics.lived(peer.connection.transport, node.clock.monotonic() - peer.openedMs);
+  try {
+    close(peer, byPeer ? "clientLeft" : "connectionLost");
+  } finally {
+    node.hub.moved(peer, "draining", null);
+    node.addresses.closed(peer.addressKey);
+    node.metrics.lived(peer.connection.transport, node.clock.monotonic() - peer.openedMs);
+  }
 }
 
 function farewellOf(peer: Peer, name: EndingName): Farewell {

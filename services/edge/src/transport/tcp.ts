@@ -46,7 +46,7 @@ class TcpConnection<P> implements Connection {
   readonly transport = "tcp";
   readonly userAgent = "";
   /** Set by `open`, before any other event can come. */
-  peer!: P;
+  peer: P | null = null;
   private readonly outbox: Outbox;
   private readonly shared: Shared<P>;
   private readonly socket: TcpSocket<P>;
@@ -228,7 +228,7 @@ export function createTcpTransport<P>(options: TcpOptions<P>): Transport {
 
   function received(socket: TcpSocket<P>, chunk: Uint8Array): void {
     const connection = socket.data;
-    if (!connection || connection.isEnding) return;
+    if (!connection?.peer || connection.isEnding) return;
     const { events } = options;
     events.begins(connection.peer, chunk.length);
     events.data(connection.peer, chunk);
@@ -237,7 +237,7 @@ export function createTcpTransport<P>(options: TcpOptions<P>): Transport {
 
   function drained({ data: connection }: TcpSocket<P>): void {
     connection?.flush();
-    if (!connection || connection.isBlocked || connection.isEnding) return;
+    if (!connection?.peer || connection.isBlocked || connection.isEnding) return;
     options.events.drained(connection.peer);
   }
 
@@ -246,7 +246,7 @@ export function createTcpTransport<P>(options: TcpOptions<P>): Transport {
     if (!connection || connection.isClosed) return;
     connection.release();
     open.delete(connection);
-    options.events.closed(connection.peer, connection.sawFin);
+    if (connection.peer) options.events.closed(connection.peer, connection.sawFin);
   }
 
   /** A throw in a handler leaves the socket open: end it here, and only it. */
