@@ -63,6 +63,15 @@ describe("createRedisRegistry", () => {
     await until(async () => redis.isUp());
   }, 20_000);
 
+  test("the offset of the clock is none on one machine, and unknown without an answer", async () => {
+    const { server, redis } = await open();
+    await until(async () => redis.clockOffsetMs() !== null);
+    expect(Math.abs(redis.clockOffsetMs() ?? Number.NaN)).toBeLessThan(500);
+
+    server.signal("SIGKILL");
+    await until(async () => redis.clockOffsetMs() === null);
+  }, 20_000);
+
   test("holdings get no verdict while Redis is down, and are put back when it returns empty", async () => {
     const { server, registry, restored } = await open();
     const { holding } = await login(registry, "anna");

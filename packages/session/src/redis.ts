@@ -24,6 +24,11 @@ export interface RedisConnection extends ScriptRunner {
    * has not refused to write in the last 2 s.
    */
   isUp(): boolean;
+  /**
+   * How far this process' wall clock is ahead of Redis', in milliseconds and within a round trip;
+   * null while Redis has not told its time lately. For people only: nothing here goes by it.
+   */
+  clockOffsetMs(): number | null;
   /** Asks now. Never throws. */
   ping(): Promise<boolean>;
   close(): Promise<void>;
@@ -257,6 +262,10 @@ function toConnection(
       // To the millisecond: the question came before the next one began.
       const answeredMs = performance.now();
       clock.heard(scripts, { timeMs: timeMs + 1, askedMs, answeredMs: answeredMs + 1 });
+    },
+    clockOffsetMs() {
+      const redisMs = clock.at(performance.now());
+      return redisMs === null ? null : Date.now() - redisMs;
     },
     isUp() {
       const nowMs = performance.now();

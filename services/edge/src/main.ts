@@ -108,6 +108,7 @@ function main(): void {
     async start() {
       if (redis === null || nats === null) throw new Error("Cannot start before Redis and NATS");
       const prefix = config.redisPrefix ?? "hf";
+      counts.watchRedisClock(redis.clockOffsetMs);
       upstream = createNatsUpstream({
         link: nats,
         routes,

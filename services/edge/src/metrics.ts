@@ -292,6 +292,12 @@ function faultMetrics(metrics: Metrics) {
       name: "holdfast_redis_epoch_changes_total",
       help: "Failovers and restarts of Redis that were seen; each voids the unused tokens",
     }),
+    watchRedisClock: (offsetMs: () => number | null) =>
+      metrics.gauge({
+        name: "holdfast_redis_clock_offset_seconds",
+        help: "How far the clock of this node is ahead of that of Redis; NaN: not known",
+        read: () => (offsetMs() ?? Number.NaN) / 1000,
+      }),
     redisUnguarded: metrics.gauge({
       name: "holdfast_redis_unguarded_primaries",
       help: "Primaries with replicas that write without any: set min-replicas-to-write 1",
