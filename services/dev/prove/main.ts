@@ -5,6 +5,7 @@
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { writeFaults } from "./fault-table.ts";
 import { bugs } from "./planted/bugs.ts";
 import { type Catch, catchesMarkdown, hunt, isCaught } from "./planted/hunt.ts";
 import { findingLine, markdown, type Report, type Run, tableText } from "./report.ts";
@@ -23,6 +24,7 @@ const usage = `Usage: bun run prove [scenario...] [options]
   --from FILE    runs nothing, and takes the results that --json has kept; may be repeated
   --planted      instead: plants each bug of planted/bugs.ts, and expects just its scenarios to
                  break; the names are those of bugs. Short form
+  --faults       instead: writes the table of faults and metrics into docs/operations.md
   --others       with --planted: also runs the scenarios that must stay green
 `;
 
@@ -61,6 +63,7 @@ function readArguments() {
       from: { type: "string", multiple: true, default: [] },
       planted: { type: "boolean", default: false },
       others: { type: "boolean", default: false },
+      faults: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
     },
   });
@@ -89,7 +92,8 @@ async function main(): Promise<number> {
   if (wanted.list) {
     for (const { name, promises, shows } of all) print(`${name.padEnd(22)} ${promises}: ${shows}`);
   }
-  if (wanted.help || wanted.list) return 0;
+  if (wanted.faults) await writeFaults(all);
+  if (wanted.help || wanted.list || wanted.faults) return 0;
   if (wanted.from.length > 0) return tellAgain(await readReports(wanted.from), all, wanted);
   const size = wanted.short || wanted.planted ? "short" : "long";
   const run: Run = {

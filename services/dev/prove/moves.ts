@@ -59,7 +59,7 @@ export async function watchMetrics(of: { readonly admins: readonly string[] }): 
     const seen = lives.get(life) ?? new Map<string, Seen>();
     lives.set(life, seen);
     for (const [, series = "", told] of text.matchAll(/^([^#\s][^ ]*) (\S+)$/gm)) {
-      note(seen, series, Number(told));
+      if (Number.isFinite(Number(told))) note(seen, series, Number(told));
     }
   }
 

@@ -12,6 +12,7 @@ import { canSkew, createWallClock, paced, type WallClock } from "../clocks.ts";
 import { spread } from "../figures.ts";
 import { metric, until } from "../ground.ts";
 import type { Lab, LabEdge, LabOptions } from "../lab.ts";
+import type { Move } from "../moves.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 
 const promise = 9;
@@ -36,25 +37,33 @@ const slackMs = { short: 2400, long: 500 };
 const pingsLeast = { short: 30, long: 80 };
 const leaseDriftMs = { short: 3000, long: 1000 };
 
+const moves = {
+  set: {
+    row: "D2",
+    fault: "the clock of a node is set while it runs",
+    metric: "holdfast_redis_clock_offset_seconds",
+    tells: "the clock of a node is wrong: harmless to sessions, not to its logs",
+  },
+  expired: {
+    row: "A14",
+    fault: "sessions expire while clocks are wrong",
+    metric: "holdfast_auth_total",
+    label: 'kind="reconnect",outcome="expired"',
+    tells: "clients come with sessions that are over; many at once: Redis has lost its data",
+  },
+} as const satisfies Record<string, Move>;
+
 export const scenario: Scenario = {
   name: "clocks",
   promises: [9, 2, 4],
-  moves: [
-    {
-      row: "A14",
-      fault: "sessions expire while clocks are wrong",
-      metric: "holdfast_auth_total",
-      label: 'kind="reconnect",outcome="expired"',
-      tells: "clients come with sessions that are over; many at once: Redis has lost its data",
-    },
-  ],
+  moves: Object.values(moves),
   shows: "clocks that are wrong, set, or too quick end nothing early and keep nothing too long",
   async run(trial) {
     if (!canSkew) throw new Error("libfaketime is missing: ./scripts/setup faketime installs it");
     const walls = await Promise.all(startSeconds.map(createWallClock));
     try {
       const lab = await trial.lab(optionsOf(trial, walls));
-      await watchSteps(trial, lab, walls);
+      await trial.watching(lab, Object.values(moves), () => watchSteps(trial, lab, walls));
     } finally {
       for (const wall of walls) await wall.remove();
     }
