@@ -41,7 +41,7 @@ export type ClusterEvent =
       readonly connections: readonly string[];
     }
   /** Sessions were ended (logout, revoke); these connections of yours are over. */
-  | { readonly type: "ended"; readonly connections: readonly string[]; readonly reason: string }
+  | { readonly type: "ended"; readonly losers: readonly Loser[]; readonly reason: string }
   /** An operator asks this node to drain; `inTurn` waits for its turn among the nodes. */
   | { readonly type: "drain"; readonly inTurn: boolean };
 

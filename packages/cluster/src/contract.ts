@@ -86,8 +86,11 @@ function publishContract(rig: () => BusRig): void {
     ["connect", connectEvent],
     ["empty connect", { ...connectEvent, displaced: [], takenOver: [], atMs: 0, ack: false }],
     ["acked", { type: "acked", node: "a", by: "b.7.1", connections: ["a.3.1"] }],
-    ["ended", { type: "ended", connections: ["a.3.1"], reason: "logout" }],
-    ["empty ended", { type: "ended", connections: [], reason: "" }],
+    [
+      "ended",
+      { type: "ended", losers: [{ connection: "a.3.1", generation: 7 }], reason: "logout" },
+    ],
+    ["empty ended", { type: "ended", losers: [], reason: "" }],
     ["drain in turn", { type: "drain", inTurn: true }],
     ["drain at once", { type: "drain", inTurn: false }],
   ];
@@ -132,14 +135,14 @@ function publishContract(rig: () => BusRig): void {
     const [displaced, takenOver] = [losers.slice(0, 1700), losers.slice(1700)];
 
     bus.publish("a", { ...connectEvent, displaced, takenOver });
-    bus.publish("a", { type: "ended", connections: ids, reason: "revoke" });
+    bus.publish("a", { type: "ended", losers, reason: "revoke" });
 
     const parts = await inbox.take(6);
     const connects = parts.filter((part) => part.type === "connect");
     expect(connects.flatMap((part) => part.displaced)).toEqual(displaced);
     expect(connects.flatMap((part) => part.takenOver)).toEqual(takenOver);
     expect(Math.max(...parts.map(size))).toBe(1000);
-    expect(parts.flatMap((part) => (part.type === "ended" ? part.connections : []))).toEqual(ids);
+    expect(parts.flatMap((part) => (part.type === "ended" ? part.losers : []))).toEqual(losers);
   });
 
   test.each(["", "a.b", "*", ">", "a b", "ä", "x".repeat(129)])(
@@ -299,10 +302,11 @@ function notifyContract(rig: () => BusRig): void {
 }
 
 function ended(connection: string): ClusterEvent {
-  return { type: "ended", connections: [connection], reason: "logout" };
+  return { type: "ended", losers: [{ connection, generation: 1 }], reason: "logout" };
 }
 
 function size(event: ClusterEvent): number {
   if (event.type === "connect") return event.displaced.length + event.takenOver.length;
+  if (event.type === "ended") return event.losers.length;
   return event.type === "drain" ? 0 : event.connections.length;
 }

@@ -44,7 +44,7 @@ describe("decodeEvent", () => {
       fc.constant({ type: "reach" as const }),
       fc.record({
         type: fc.constant("ended" as const),
-        connections: fc.array(text),
+        losers: fc.array(fc.record({ connection: text, generation: fc.maxSafeNat() })),
         reason: text,
       }),
       fc.record({ type: fc.constant("drain" as const), inTurn: fc.boolean() }),

@@ -41,8 +41,10 @@ export function decodeEvent(bytes: Uint8Array): ClusterEvent | Question {
         atMs: integer(event.value.atMs),
         ack: event.value.ack,
       };
-    case "ended":
-      return { type: "ended", connections: event.value.connections, reason: event.value.reason };
+    case "ended": {
+      const { connections, generations, reason } = event.value;
+      return { type: "ended", losers: losers(connections, generations), reason };
+    }
     case "drain":
       return { type: "drain", inTurn: event.value.inTurn };
     case "acked": {
@@ -74,7 +76,11 @@ function wireEvent(event: ClusterEvent | Question) {
       return { case: "connect" as const, value };
     }
     case "ended": {
-      const value = { connections: [...event.connections], reason: event.reason };
+      const value = {
+        connections: event.losers.map(({ connection }) => connection),
+        generations: event.losers.map(({ generation }) => BigInt(generation)),
+        reason: event.reason,
+      };
       return { case: "ended" as const, value };
     }
     case "drain":

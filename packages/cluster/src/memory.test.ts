@@ -67,13 +67,12 @@ describe("createMemoryBus", () => {
     const bus = createMemoryBus();
     const inbox = createInbox<ClusterEvent>();
     await bus.subscribe("a", inbox.deliver);
-    const connections = ["a.1.1"];
+    const [one, other] = ["a.1.1", "a.1.2"].map((connection) => ({ connection, generation: 7 }));
+    const losers = [one!]; // of two
 
-    bus.publish("a", { type: "ended", connections, reason: "logout" });
-    connections.push("a.1.2");
+    bus.publish("a", { type: "ended", losers, reason: "logout" });
+    losers.push(other!);
 
-    expect(await inbox.take(1)).toEqual([
-      { type: "ended", connections: ["a.1.1"], reason: "logout" },
-    ]);
+    expect(await inbox.take(1)).toEqual([{ type: "ended", losers: [one!], reason: "logout" }]);
   });
 });

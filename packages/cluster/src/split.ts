@@ -19,6 +19,10 @@ export function splitEvent(event: ClusterEvent): readonly ClusterEvent[] {
       }));
     }
     case "ended":
+      return windows(event.losers.length).map(([from, to]) => ({
+        ...event,
+        losers: event.losers.slice(from, to),
+      }));
     case "acked":
       return windows(event.connections.length).map(([from, to]) => ({
         ...event,

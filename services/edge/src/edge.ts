@@ -258,7 +258,7 @@ function told(node: EdgeNode, event: ClusterEvent, options: EdgeOptions): void {
       node.kicks.acked(event);
       return;
     case "ended":
-      closeEnded(node, event.connections);
+      closeEnded(node, event.losers);
       return;
     case "drain":
       options.onDrainAsked?.(event.inTurn);

@@ -95,8 +95,8 @@ export function createBackendCalls(options: BackendOptions): BackendCalls {
   function tellNodes(seats: readonly LostSeat[]): void {
     const startMs = clock.monotonic();
     for (const [node, own] of Map.groupBy(seats, (seat) => seat.node)) {
-      const connections = own.map((seat) => seat.connection);
-      const isSent = options.bus.publish(node, { type: "ended", connections, reason: endedReason });
+      const losers = own.map(({ connection, generation }) => ({ connection, generation }));
+      const isSent = options.bus.publish(node, { type: "ended", losers, reason: endedReason });
       if (!isSent) metrics.dependencyFailed("nats", "other");
       metrics.dependencyTook("publish", clock.monotonic() - startMs);
     }

@@ -259,6 +259,8 @@ describe("DELETE /v1/accounts/{account}/sessions", () => {
       { node: "edge-1", connection: "c3" },
     ]);
     await seat(registry, "bob", [{ node: "edge-1", connection: "c4" }]);
+    const seats = await registry.seats("alice");
+    const [c1, c2, c3] = seats.map(({ connection, generation }) => ({ connection, generation }));
 
     const answer = await ask("/v1/accounts/alice/sessions", remove);
     await new Promise((resolve) => setImmediate(resolve));
@@ -267,9 +269,9 @@ describe("DELETE /v1/accounts/{account}/sessions", () => {
     expect(told.toSorted((a, b) => a.node.localeCompare(b.node))).toEqual([
       {
         node: "edge-1",
-        event: { type: "ended", connections: ["c1", "c3"], reason: "session ended" },
+        event: { type: "ended", losers: [c1!, c3!], reason: "session ended" }, // of three
       },
-      { node: "edge-2", event: { type: "ended", connections: ["c2"], reason: "session ended" } },
+      { node: "edge-2", event: { type: "ended", losers: [c2!], reason: "session ended" } },
     ]);
   });
 

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { ClusterEvent } from "@holdfast/cluster";
 import { connectNats, createNatsBus } from "@holdfast/cluster/nats";
 import { freePort, startNats, startRedis } from "@holdfast/servers";
+import type { TakenSeat } from "@holdfast/session";
 import { connectRedis, createRedisRegistry } from "@holdfast/session/redis";
 import { backendKey, bodyOf, directoryFile, seat, signed } from "./rig.ts";
 
@@ -62,9 +63,9 @@ describe("token service on real servers", () => {
     const ask = (path: string, init: RequestInit) =>
       fetch(`http://127.0.0.1:${httpPort}${path}`, init);
     const connection = await connectRedis({ url: redis.url });
-    await seat(createRedisRegistry({ redis: connection }), "alice", [
-      { node: "edge-1", connection: "c1" },
-    ]);
+    const registry = createRedisRegistry({ redis: connection });
+    await seat(registry, "alice", [{ node: "edge-1", connection: "c1" }]);
+    const [{ generation }] = (await registry.seats("alice")) as [TakenSeat]; // just seated
     const link = await connectNats({
       urls: nats.url,
       name: "edge-1",
@@ -81,7 +82,8 @@ describe("token service on real servers", () => {
 
     expect((await bodyOf(issued)).data).toMatchObject({ limit: 3, online: 1 });
     expect((await bodyOf(ended)).data).toEqual({ sessions: 1, connections: 1 });
-    expect(await told).toEqual({ type: "ended", connections: ["c1"], reason: "session ended" });
+    const losers = [{ connection: "c1", generation }];
+    expect(await told).toEqual({ type: "ended", losers, reason: "session ended" });
     child.kill("SIGTERM");
     expect(await child.exited).toBe(0);
     await link.close();

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cluster.proto.
  */
 export const file_cluster: GenFile = /*@__PURE__*/
-  fileDesc("Cg1jbHVzdGVyLnByb3RvEhNob2xkZmFzdC5jbHVzdGVyLnYxIisKB0FkZHJlc3MSDAoEbm9kZRgBIAEoCRISCgpjb25uZWN0aW9uGAIgASgJIvgBCghFbnZlbG9wZRIvCgdjb25uZWN0GAEgASgLMhwuaG9sZGZhc3QuY2x1c3Rlci52MS5Db25uZWN0SAASKwoFZW5kZWQYAiABKAsyGi5ob2xkZmFzdC5jbHVzdGVyLnYxLkVuZGVkSAASKwoFZHJhaW4YAyABKAsyGi5ob2xkZmFzdC5jbHVzdGVyLnYxLkRyYWluSAASKwoFYWNrZWQYBCABKAsyGi5ob2xkZmFzdC5jbHVzdGVyLnYxLkFja2VkSAASKwoFcmVhY2gYBSABKAsyGi5ob2xkZmFzdC5jbHVzdGVyLnYxLlJlYWNoSABCBwoFZXZlbnQixgEKB0Nvbm5lY3QSDwoHYWNjb3VudBgBIAEoCRIoCgJieRgCIAEoCzIcLmhvbGRmYXN0LmNsdXN0ZXIudjEuQWRkcmVzcxIRCglkaXNwbGFjZWQYAyADKAkSEgoKdGFrZW5fb3ZlchgEIAMoCRINCgVhdF9tcxgFIAEoAxILCgNhY2sYBiABKAgSHQoVZGlzcGxhY2VkX2dlbmVyYXRpb25zGAcgAygDEh4KFnRha2VuX292ZXJfZ2VuZXJhdGlvbnMYCCADKAMiNgoFQWNrZWQSDAoEbm9kZRgBIAEoCRIKCgJieRgCIAEoCRITCgtjb25uZWN0aW9ucxgDIAMoCSIHCgVSZWFjaCIrCgZBbnN3ZXISDAoEbm9kZRgBIAEoCRITCgtyZWFjaGluZ19tcxgCIAEoAyIsCgVFbmRlZBITCgtjb25uZWN0aW9ucxgBIAMoCRIOCgZyZWFzb24YAiABKAkiGAoFRHJhaW4SDwoHaW5fdHVybhgBIAEoCGIGcHJvdG8z");
+  fileDesc("Cg1jbHVzdGVyLnByb3RvEhNob2xkZmFzdC5jbHVzdGVyLnYxIisKB0FkZHJlc3MSDAoEbm9kZRgBIAEoCRISCgpjb25uZWN0aW9uGAIgASgJIvgBCghFbnZlbG9wZRIvCgdjb25uZWN0GAEgASgLMhwuaG9sZGZhc3QuY2x1c3Rlci52MS5Db25uZWN0SAASKwoFZW5kZWQYAiABKAsyGi5ob2xkZmFzdC5jbHVzdGVyLnYxLkVuZGVkSAASKwoFZHJhaW4YAyABKAsyGi5ob2xkZmFzdC5jbHVzdGVyLnYxLkRyYWluSAASKwoFYWNrZWQYBCABKAsyGi5ob2xkZmFzdC5jbHVzdGVyLnYxLkFja2VkSAASKwoFcmVhY2gYBSABKAsyGi5ob2xkZmFzdC5jbHVzdGVyLnYxLlJlYWNoSABCBwoFZXZlbnQixgEKB0Nvbm5lY3QSDwoHYWNjb3VudBgBIAEoCRIoCgJieRgCIAEoCzIcLmhvbGRmYXN0LmNsdXN0ZXIudjEuQWRkcmVzcxIRCglkaXNwbGFjZWQYAyADKAkSEgoKdGFrZW5fb3ZlchgEIAMoCRINCgVhdF9tcxgFIAEoAxILCgNhY2sYBiABKAgSHQoVZGlzcGxhY2VkX2dlbmVyYXRpb25zGAcgAygDEh4KFnRha2VuX292ZXJfZ2VuZXJhdGlvbnMYCCADKAMiNgoFQWNrZWQSDAoEbm9kZRgBIAEoCRIKCgJieRgCIAEoCRITCgtjb25uZWN0aW9ucxgDIAMoCSIHCgVSZWFjaCIrCgZBbnN3ZXISDAoEbm9kZRgBIAEoCRITCgtyZWFjaGluZ19tcxgCIAEoAyJBCgVFbmRlZBITCgtjb25uZWN0aW9ucxgBIAMoCRIOCgZyZWFzb24YAiABKAkSEwoLZ2VuZXJhdGlvbnMYAyADKAMiGAoFRHJhaW4SDwoHaW5fdHVybhgBIAEoCGIGcHJvdG8z");
 
 /**
  * One connection of one node. Connection ids are never used again, so a late event can hit nobody
@@ -244,6 +244,14 @@ export type Ended = Message<"holdfast.cluster.v1.Ended"> & {
    * @generated from field: string reason = 2;
    */
   reason: string;
+
+  /**
+   * Of the seats they had, in the order of the list above: whoever holds a seat of a higher
+   * generation by now has come back with another session. 0 or missing: not said.
+   *
+   * @generated from field: repeated int64 generations = 3;
+   */
+  generations: bigint[];
 };
 
 /**

@@ -268,9 +268,10 @@ function revoked(attempt: Attempt, { refusal, account, ended }: Revocation): voi
   const reason = refusals[refusal].as;
   node.log.warn("session_revoked", { account, reason });
   for (const seat of ended) {
-    const connections = [seat.connection];
-    if (seat.node === node.id) closeEnded(node, connections);
-    else node.bus.publish(seat.node, { type: "ended", connections, reason });
+    const { connection, generation } = seat;
+    const losers = [{ connection, generation }];
+    if (seat.node === node.id) closeEnded(node, losers);
+    else node.bus.publish(seat.node, { type: "ended", losers, reason });
   }
   refused(attempt, refusal);
 }

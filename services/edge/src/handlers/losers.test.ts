@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { createSession, createTestNode } from "../../test/support/test-node.ts";
 import { backToLogin, begin, enter, Peer } from "../peer.ts";
-import { closeLosers, hasLost } from "./losers.ts";
+import { closeEnded, closeLosers, hasLost } from "./losers.ts";
 
 const handshake = { version: 1, codec: 1, platform: 9, reserve: 0 } as const;
 
@@ -17,6 +17,7 @@ function createRig() {
   return {
     peer,
     ...{ clock: made.clock, metric: made.metric },
+    ended: (generation: number) => closeEnded(made.node, [{ connection: peer.id, generation }]),
     news: (generation: number, delayMs = 12) =>
       closeLosers(
         made.node,
@@ -88,6 +89,45 @@ describe("closeLosers", () => {
 
     expect(news(7)).toEqual([peer.id]);
     expect(peer.phase.at).toBe("login");
+  });
+});
+
+describe("closeEnded", () => {
+  test.each([
+    ["the session that it has: closed", 7, "closed"],
+    ["one that it had before: it stays", 8, "open"],
+    ["a session that it will be told of yet: closed", 0, "closed"],
+  ] as const)("news of %s", (_, generation, at) => {
+    const { peer, ended } = createRig();
+    if (generation > 0) enter(peer, session(generation));
+
+    ended(7);
+
+    expect(peer.phase.at).toBe(at);
+    if (at === "closed") expect(peer.phase).toEqual({ at, ending: "sessionEnded" });
+  });
+
+  test("news that does not say which session closes whatever it meets", () => {
+    const { peer, ended } = createRig();
+    enter(peer, session(8));
+
+    ended(0);
+
+    expect(peer.phase).toEqual({ at: "closed", ending: "sessionEnded" });
+  });
+
+  test.each([
+    ["the session that it got: closed", 7, "closed"],
+    ["one that it had before: let in", 8, "open"],
+  ] as const)("login after one that was given up, news of %s", (_, generation, at) => {
+    const { peer, ended } = createRig();
+    peer.isUnsure = true;
+
+    ended(7);
+    expect(peer.phase.at).toBe("entering");
+    if (!hasLost(peer, session(generation))) enter(peer, session(generation));
+
+    expect(peer.phase.at).toBe(at);
   });
 });
 

@@ -70,7 +70,7 @@ export function closeLosers(node: EdgeNode, losers: Losers, delayMs: number): st
 /** A seat that a connection lost while its login was decided, and how it is closed for it. */
 export interface Loss {
   readonly generation: number; // 0: not said
-  readonly ending: "displaced" | "takenOver";
+  readonly ending: "displaced" | "takenOver" | "sessionEnded";
   /** From the newer login's answer to here, milliseconds. */
   readonly delayMs: number;
 }
@@ -110,6 +110,10 @@ function isLost({ generation }: Session, loss: Loss): boolean {
 }
 
 function closeLoser(peer: Peer, { ending, delayMs }: Loss): void {
+  if (ending === "sessionEnded") {
+    close(peer, ending);
+    return;
+  }
   const foundBy = ending === "displaced" ? "event" : "resume";
   // The clocks of two nodes may differ, but it cannot be longer ago than the seat was last found.
   const mostMs = peer.node.clock.monotonic() - foundMs(peer);
@@ -121,10 +125,13 @@ function foundMs({ phase, openedMs }: Peer): number {
   return phase.at === "open" ? phase.held.verifiedMs : openedMs;
 }
 
-/** The sessions of these connections of this node are over. */
-export function closeEnded(node: EdgeNode, connections: readonly string[]): void {
-  for (const id of connections) {
-    const peer = node.hub.peers.get(id);
-    if (peer) close(peer, "sessionEnded");
+/**
+ * The sessions that these connections of this node had are over. One that has logged in again
+ * since, with another, holds a newer seat.
+ */
+export function closeEnded(node: EdgeNode, losers: readonly Loser[]): void {
+  for (const { connection, generation } of losers) {
+    const peer = node.hub.peers.get(connection);
+    if (peer) lose(peer, { generation, ending: "sessionEnded", delayMs: 0 });
   }
 }

@@ -268,9 +268,8 @@ for (const transport of transports) {
       await using edge = await startEdge(); // [§8.4]
       const { wire, session } = await openSession(edge, transport, "alice");
       const { seats } = await edge.registry.end({ account: "alice" }, "revoked");
-      const connections = seats.map((seat) => seat.connection);
 
-      edge.bus.publish(edge.config.nodeId, { type: "ended", connections, reason: "revoked" });
+      edge.bus.publish(edge.config.nodeId, { type: "ended", losers: seats, reason: "revoked" });
 
       await expectClose(wire, transport, 5, "session ended");
       const answer = await reconnect(await edge.open(transport), session.sessionId);

@@ -95,10 +95,12 @@ for (const transport of transports) {
       const opened = [];
       for (let count = 0; count < 10; count++) opened.push(await openSession(edge, transport));
       const uploads = opened.map(({ wire }) => upload(wire));
-      const connections = opened.map((_, index) => (index + 1).toString(36)); // the node's own ids
+      const losers = opened.map((_, index) => {
+        return { connection: (index + 1).toString(36), generation: 0 }; // the node's own ids
+      });
 
       await settle(opened[0]!.wire); // there are ten
-      const ended = { type: "ended", connections, reason: "test" } as const;
+      const ended = { type: "ended", losers, reason: "test" } as const;
       edge.bus.publish(edge.config.nodeId, ended);
 
       const ends = opened.map(({ wire }) => expectClose(wire, transport, 5, "session ended"));
