@@ -3,12 +3,12 @@
  * scenario, and exits with 1 when one is broken. docs/proof.md says how to add a scenario.
  */
 import { cpus } from "node:os";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { writeFaults } from "./fault-table.ts";
+import { keep, readKept, withCatches, withReports } from "./kept.ts";
 import { bugs } from "./planted/bugs.ts";
-import { type Catch, catchesMarkdown, hunt, isCaught } from "./planted/hunt.ts";
-import { findingLine, markdown, type Report, type Run, tableText } from "./report.ts";
+import { type Catch, hunt, isCaught } from "./planted/hunt.ts";
+import { findingLine, type Report, type Run, tableText } from "./report.ts";
 import type { Finding, Scenario } from "./scenario.ts";
 import { readScenarios } from "./scenarios.ts";
 import { isWhole, type Outcome, runScenario, type TrialOptions } from "./trial.ts";
@@ -20,15 +20,15 @@ const usage = `Usage: bun run prove [scenario...] [options]
   --scale F      the long form at a fraction of its counts, above 0 and up to 1
   --seed N       what is drawn is drawn again
   --json FILE    the findings, for a machine
-  --write        also writes the results into docs/proof.md
+  --write        also keeps the results in docs/proof.json, in the place of older ones of the same
+                 scenarios or bugs, and writes docs/proof.md from all that is kept there
+  --paper        runs nothing, and writes docs/proof.md anew from what is kept
   --from FILE    runs nothing, and takes the results that --json has kept; may be repeated
   --planted      instead: plants each bug of planted/bugs.ts, and expects just its scenarios to
                  break; the names are those of bugs. Short form
   --faults       instead: writes the table of faults and metrics into docs/operations.md
   --others       with --planted: also runs the scenarios that must stay green
 `;
-
-const paper = join(import.meta.dir, "../../../docs/proof.md");
 
 async function versions(): Promise<string> {
   const told = (command: readonly string[], pattern: RegExp) => {
@@ -41,15 +41,6 @@ async function versions(): Promise<string> {
   return `Bun ${Bun.version}, Redis ${redis}, nats-server ${nats}`;
 }
 
-/** Puts the text between the two marks of that name. */
-async function write(name: "results" | "planted", text: string): Promise<void> {
-  const [first, last] = [`<!-- ${name}: written by --write -->`, `<!-- end of ${name} -->`];
-  const old = await Bun.file(paper).text();
-  const [start, end] = [old.indexOf(first), old.indexOf(last)];
-  if (start < 0 || end < start) throw new Error(`Cannot write ${paper}: it has no ${name}`);
-  await Bun.write(paper, `${old.slice(0, start)}${first}\n\n${text}\n\n${old.slice(end)}`);
-}
-
 function readArguments() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -60,6 +51,7 @@ function readArguments() {
       seed: { type: "string" },
       json: { type: "string" },
       write: { type: "boolean", default: false },
+      paper: { type: "boolean", default: false },
       from: { type: "string", multiple: true, default: [] },
       planted: { type: "boolean", default: false },
       others: { type: "boolean", default: false },
@@ -93,7 +85,8 @@ async function main(): Promise<number> {
     for (const { name, promises, shows } of all) print(`${name.padEnd(22)} ${promises}: ${shows}`);
   }
   if (wanted.faults) await writeFaults(all);
-  if (wanted.help || wanted.list || wanted.faults) return 0;
+  if (wanted.paper) await keep(await readKept(), knownOf(all));
+  if (wanted.help || wanted.list || wanted.faults || wanted.paper) return 0;
   if (wanted.from.length > 0) return tellAgain(await readReports(wanted.from), all, wanted);
   const size = wanted.short || wanted.planted ? "short" : "long";
   const run: Run = {
@@ -139,7 +132,7 @@ async function tellAgain(
 ): Promise<number> {
   const outcomes = reports.flatMap((report) => report.outcomes);
   print(`\n${tableText(outcomes)}\n`);
-  if (isWritten) await write("results", markdown(reports, all));
+  if (isWritten) await keep(withReports(await readKept(), reports), knownOf(all));
   const broken = outcomes.filter((outcome) => !isWhole(outcome));
   return conclude(
     broken.map(({ scenario }) => scenario),
@@ -165,12 +158,15 @@ async function plantAll(run: Run, all: readonly Scenario[], wanted: Wanted): Pro
   if (wanted.json !== undefined) {
     await Bun.write(wanted.json, JSON.stringify({ run, catches }, null, 2));
   }
-  const about = `Run on ${run.date} with \`${run.command}\`, seed ${run.seed}; ${run.versions}.`;
-  if (wanted.write) await write("planted", catchesMarkdown(catches, about));
+  if (wanted.write) await keep(withCatches(await readKept(), run, catches), knownOf(all));
   return conclude(
     catches.filter((one) => !isCaught(one)).map(({ bug }) => bug.name),
     catches,
   );
+}
+
+function knownOf(scenarios: readonly Scenario[]) {
+  return { scenarios, bugs: bugs.map(({ name }) => name) };
 }
 
 function optionsOf({ size, scale, seed }: Run): TrialOptions {

@@ -54,7 +54,7 @@ export function markdown(reports: readonly Report[], scenarios: readonly Scenari
   }
   const shown = scenarios.filter(({ name }) => latest.has(name));
   const [head, ...rows] = rowsOf([...latest.values()].map(({ outcome }) => outcome));
-  const about = new Set(reports.map(({ run }) => `${run.versions}; ${run.machine}; ${run.date}.`));
+  const about = new Set(reports.map(({ run }) => `${run.versions}; ${run.machine}.`));
   return [
     ...about,
     "",
@@ -62,13 +62,13 @@ export function markdown(reports: readonly Report[], scenarios: readonly Scenari
     "| --- | --- | --- | --- | --- |",
     ...rows.map(row),
     "",
-    "| scenario | shows | promises | form | seed | seconds |",
-    "| --- | --- | --- | --- | --- | --- |",
+    "| scenario | shows | promises | form | seed | seconds | run on |",
+    "| --- | --- | --- | --- | --- | --- | --- |",
     ...shown.map(({ name, shows, promises }) => {
       const { run, outcome } = latest.get(name)!; // those without were left out
       const seconds = Math.round(outcome.tookMs / 1000);
-      const cells = [`\`${name}\``, shows, promises.join(", "), formOf(run), run.seed, seconds];
-      return row(cells);
+      const about = [formOf(run), run.seed, seconds, run.date];
+      return row([`\`${name}\``, shows, promises.join(", "), ...about]);
     }),
   ].join("\n");
 }

@@ -36,24 +36,3 @@ export async function hunt(
 export function isCaught({ missed, stray }: Catch): boolean {
   return missed.length === 0 && stray.length === 0;
 }
-
-/** The generated part of docs/proof.md. */
-export function catchesMarkdown(catches: readonly Catch[], about: string): string {
-  const rows = catches.map(({ bug, outcomes, missed, stray }) => {
-    const red = outcomes.filter((outcome) => !isWhole(outcome)).map(({ scenario }) => scenario);
-    const green = outcomes.length > bug.reds.length ? outcomes.length - red.length : "not run";
-    const wrong = [
-      ...missed.map((name) => `${name} stayed green`),
-      ...stray.map((name) => `${name} turned red`),
-    ];
-    const verdict = wrong.length === 0 ? "caught" : wrong.join(", ");
-    return `| ${bug.name} | ${bug.what} | ${red.join(", ")} | ${green} | ${verdict} |`;
-  });
-  return [
-    about,
-    "",
-    "| bug | what it does | turned red | stayed green | verdict |",
-    "| --- | --- | --- | --- | --- |",
-    ...rows,
-  ].join("\n");
-}
