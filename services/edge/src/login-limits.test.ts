@@ -36,29 +36,29 @@ describe("createLoginLimits", () => {
 
   test("a refused session id is known for as long as it is set, and no longer", () => {
     const { clock, limits } = start();
-    limits.refused("first");
+    limits.refused("first", "session");
     void clock.advance(1000);
-    limits.refused("second");
+    limits.refused("second", "stolen");
 
     void clock.advance(1999);
-    expect([limits.isRefused("first"), limits.isRefused("second")]).toEqual([true, true]);
+    expect(["first", "second"].map(limits.refusalOf)).toEqual(["session", "stolen"]);
     void clock.advance(1);
-    expect([limits.isRefused("first"), limits.isRefused("second")]).toEqual([false, true]);
+    expect(["first", "second"].map(limits.refusalOf)).toEqual([null, "stolen"]);
   });
 
   test("no more refused ids are kept than the bound, the oldest goes", () => {
     const { limits } = start();
 
-    for (let each = 0; each <= 100; each++) limits.refused(`id-${each}`);
+    for (let each = 0; each <= 100; each++) limits.refused(`id-${each}`, "session");
 
-    expect([limits.isRefused("id-0"), limits.isRefused("id-1")]).toEqual([false, true]);
+    expect(["id-0", "id-1"].map(limits.refusalOf)).toEqual([null, "session"]);
   });
 
   test("with 0 no refused id is kept", () => {
     const { limits } = start({ refusedSessionMs: 0 });
 
-    limits.refused("id");
+    limits.refused("id", "session");
 
-    expect(limits.isRefused("id")).toBe(false);
+    expect(limits.refusalOf("id")).toBeNull();
   });
 });

@@ -4,6 +4,7 @@
  * once a second until the id expires, hours later.
  */
 import { type Clock, createLimiter } from "@holdfast/runtime";
+import type { Refusal } from "@holdfast/session";
 import type { AddressLimits } from "./address-limits.ts";
 import type { EdgeConfig } from "./config.ts";
 
@@ -13,11 +14,13 @@ export interface LoginLimits {
   /** The same; the tag stands for the account. */
   takeAccount(tag: string): number;
   /** The store does not know this session id, or not any more. */
-  refused(sessionId: string): void;
-  /** It was refused so short a time ago that it need not be asked for. */
-  isRefused(sessionId: string): boolean;
+  refused(sessionId: string, why: IdRefusal): void;
+  /** Why it was refused so short a time ago that it need not be asked for; null: it was not. */
+  refusalOf(sessionId: string): IdRefusal | null;
   readonly accounts: number;
 }
+
+export type IdRefusal = Extract<Refusal, "session" | "stolen">;
 
 type LoginSettings = Pick<
   EdgeConfig,
@@ -34,22 +37,22 @@ export function createLoginLimits(
     ...{ perSecond: settings.accountLoginRate, burst: settings.accountLoginBurst },
     ...{ keysMax, clock },
   });
-  /** Until when, the oldest first: all are kept equally long. */
-  const refusedUntilMs = new Map<string, number>();
+  /** The oldest first: all are kept equally long. */
+  const refusals = new Map<string, { readonly why: IdRefusal; readonly untilMs: number }>();
 
   return {
     takeAddress: addresses.takeLogin,
     takeAccount: accounts.take,
-    refused(sessionId) {
+    refused(sessionId, why) {
       if (refusedSessionMs === 0) return;
-      refusedUntilMs.delete(sessionId);
-      refusedUntilMs.set(sessionId, clock.monotonic() + refusedSessionMs);
-      if (refusedUntilMs.size > keysMax) forgetOldest();
+      refusals.delete(sessionId);
+      refusals.set(sessionId, { why, untilMs: clock.monotonic() + refusedSessionMs });
+      if (refusals.size > keysMax) forgetOldest();
     },
-    isRefused(sessionId) {
-      if (refusedUntilMs.size === 0) return false;
+    refusalOf(sessionId) {
+      if (refusals.size === 0) return null;
       forgetPast(clock.monotonic());
-      return refusedUntilMs.has(sessionId);
+      return refusals.get(sessionId)?.why ?? null;
     },
     get accounts() {
       return accounts.keys;
@@ -57,14 +60,14 @@ export function createLoginLimits(
   };
 
   function forgetPast(nowMs: number): void {
-    for (const [sessionId, untilMs] of refusedUntilMs) {
+    for (const [sessionId, { untilMs }] of refusals) {
       if (untilMs > nowMs) return;
-      refusedUntilMs.delete(sessionId);
+      refusals.delete(sessionId);
     }
   }
 
   function forgetOldest(): void {
-    const oldest = refusedUntilMs.keys().next();
-    if (!oldest.done) refusedUntilMs.delete(oldest.value);
+    const oldest = refusals.keys().next();
+    if (!oldest.done) refusals.delete(oldest.value);
   }
 }

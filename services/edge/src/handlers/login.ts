@@ -73,9 +73,9 @@ function refusalOf(attempt: Attempt, { secret, tag }: Credential): (() => void) 
   const { loginLimits } = peer.node;
   const addressMs = loginLimits.takeAddress(peer.addressKey);
   if (addressMs > 0) return () => limited(attempt, "ip", addressMs);
-  if (tag === null || (kind === "reconnect" && loginLimits.isRefused(secret))) {
-    return () => refused(attempt, kind === "auth" ? "token" : "session");
-  }
+  if (tag === null) return () => refused(attempt, kind === "auth" ? "token" : "session");
+  const known = kind === "reconnect" ? loginLimits.refusalOf(secret) : null;
+  if (known !== null) return () => refused(attempt, known); // counted for what it is
   const accountMs = loginLimits.takeAccount(tag);
   return accountMs > 0 ? () => limited(attempt, "account", accountMs) : null;
 }
@@ -102,7 +102,9 @@ async function enterWith(attempt: Attempt, credential: Credential): Promise<void
     return;
   }
   node.metrics.redisTook(kind === "auth" ? "redeem" : "own", node.clock.monotonic() - askedMs);
-  if (claim === "session" || claim === "stolen") node.loginLimits.refused(credential.secret);
+  if (claim === "session" || claim === "stolen") {
+    node.loginLimits.refused(credential.secret, claim);
+  }
   if (typeof claim === "string") refused(attempt, claim);
   else if ("refusal" in claim) revoked(attempt, claim);
   else admitted(attempt, claim);
