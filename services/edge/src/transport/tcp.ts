@@ -132,11 +132,19 @@ class TcpConnection<P> implements Connection {
     this.isDirty = false;
     if (this.isClosed) return;
     const { options } = this.shared;
-    const written = this.outbox.flush(this.socket);
+    const written = this.outbox.flush(this);
     if (written > 0) options.faults.written("tcp", written);
     this.isBlocked = this.outbox.pendingBytes > 0;
     // FIN by shutdown(): with end(), unread input would reset the connection and lose the Close.
     if (this.isEnding && this.outbox.pendingBytes === 0) this.socket.shutdown();
+  }
+
+  /** For the outbox. */
+  write(bytes: Uint8Array): number {
+    const took = this.socket.write(bytes);
+    // Its peer has reset it. Having told a write so, the runtime tells a paused socket no more.
+    if (took < 0) queueMicrotask(() => this.abort());
+    return took;
   }
 
   /** The socket is gone. */

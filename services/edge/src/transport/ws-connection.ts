@@ -187,7 +187,7 @@ export class WsConnection<P> implements Connection, FrameTarget {
   flush(): void {
     this.isDirty = false;
     if (this.isClosed) return;
-    const written = this.outbox.flush(this.socket);
+    const written = this.outbox.flush(this);
     if (written > 0) this.shared.faults.written("ws", written);
     this.isBlocked = this.outbox.wireBytes > 0;
     // FIN by shutdown(): with end(), unread input would reset the connection and lose the Close.
@@ -201,6 +201,14 @@ export class WsConnection<P> implements Connection, FrameTarget {
     this.flush();
     if (this.isBlocked || this.isEnding || this.peer === null) return;
     this.shared.events.drained(this.peer);
+  }
+
+  /** For the outbox. */
+  write(bytes: Uint8Array): number {
+    const took = this.socket.write(bytes);
+    // Its peer has reset it. Having told a write so, the runtime tells a paused socket no more.
+    if (took < 0) queueMicrotask(() => this.abort());
+    return took;
   }
 
   /** The socket is gone. */

@@ -15,7 +15,7 @@ import {
   sendAll,
   settle,
 } from "../support/packets.ts";
-import { echo } from "../support/scripted-upstream.ts";
+import { echo, held } from "../support/scripted-upstream.ts";
 
 const kibibyte = 1024;
 const mebibyte = 1024 * kibibyte;
@@ -135,6 +135,21 @@ for (const transport of transports) {
       await until(async () => (await paused(edge)) > 0, "it is paused");
 
       wire.reset();
+
+      await until(() => edge.edge.connections === 0, "it is gone");
+    });
+
+    // The runtime tells a paused socket nothing of a reset that a write was told of: so the answer
+    // is written in the very turn of the reset.
+    test("one that is paused, and is reset while it is answered, is gone", async () => {
+      await using edge = await startEdge({ settings: forGood });
+      const { wire } = await openSession(edge, transport);
+      sendAll(wire, transport, [request(held, 999), ...requests(200)]);
+      await until(async () => (await paused(edge)) > 0, "it is paused");
+      const call = await edge.upstream.nextCall();
+
+      wire.reset();
+      call.answer({ status: 0, body: nothing });
 
       await until(() => edge.edge.connections === 0, "it is gone");
     });
