@@ -214,6 +214,7 @@ async function startEdge(
       ...planted,
       ...options.settings,
       ...own,
+      ...preloads(planted, own),
     },
     onEnd: () => {}, // seen by whoever meant it, and by the check that no edge answers
   });
@@ -235,6 +236,12 @@ async function startEdge(
     redisLink,
     natsLink,
   };
+}
+
+/** Whoever wants something loaded before an edge gets it. */
+function preloads(...all: readonly Settings[]): Settings {
+  const options = all.flatMap((settings) => settings["BUN_OPTIONS"] ?? []);
+  return options.length === 0 ? {} : { BUN_OPTIONS: options.join(" ") };
 }
 
 function at({ host, port }: Link): string {

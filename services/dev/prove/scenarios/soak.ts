@@ -6,18 +6,24 @@ import { freePort } from "@holdfast/servers";
 import { until } from "../ground.ts";
 import type { Lab } from "../lab.ts";
 import type { Scenario, Trial } from "../scenario.ts";
+import { type Alive, type Collector, createCollector } from "../soak/alive.ts";
 import { startChurn } from "../soak/churn.ts";
-import { lineThrough, type Point, troughs, withoutWarmUp } from "../soak/line.ts";
-import { gauges, keysOf, type Sample, sampleEdge, subscriptionsOf } from "../soak/samples.ts";
+import { type Look, tellGrowth } from "../soak/growth.ts";
+import { type Cost, costOfIdle } from "../soak/idle.ts";
+import { gauges, keysOf, sampleEdge, subscriptionsOf } from "../soak/samples.ts";
 
 const promise = 10;
 const mebibyte = 1024 * 1024;
-const warmUpPart = 0.3;
-const firstMs = 10_000;
+const lengths = { short: 0.3, long: 60 };
+const firstMs = 5000;
 /** For so long an edge goes on hearing a topic that its last member has left. */
 const keepTopicMs = 5_000;
-/** Of so many samples the lowest counts: garbage comes and goes between them. */
-const window = 5;
+/** Of so many looks one has the second edge collect its garbage first; the first is left alone. */
+const collectEvery = 4;
+/** With nobody there and no garbage: code that was compiled since. */
+const keptBytesMax = 2 * mebibyte;
+/** Idle connections whose cost is measured before and after. */
+const idle = 1000;
 /** Sessions are short-lived here: in the end even their records must be gone. */
 const sessionMs = 60_000;
 /** Two edges live through it all; the third is drained again and again. */
@@ -47,34 +53,49 @@ export const scenario: Scenario = {
   isLongOnly: true,
   async run(trial) {
     const asked = Number(process.env["SOAK_MINUTES"]);
-    const minutes = asked > 0 ? asked : trial.count({ short: 1, long: 10 });
-    const monitor = await freePort();
-    const lab = await trial.lab({ settings, natsArgs: ["--http_port", String(monitor)] });
-    const empty = await look(lab, monitor);
-    // What a node makes when it is first asked for it, it keeps: an inbox, a log, a pool.
-    const first = await startChurn(lab, trial.seed + 1);
-    await Bun.sleep(firstMs);
-    await first.stop();
-    const before = { ...(await quiet(lab, monitor)), keys: empty.keys };
-    const churn = await startChurn(lab, trial.seed);
-    const samples = await watch(trial, lab, monitor, minutes * 60_000);
-    await churn.stop();
-    trial.log(JSON.stringify(churn.counts));
-    for (const surprise of churn.surprises.slice(0, 5)) trial.log(surprise);
-
-    const { length } = churn.surprises;
-    trial.measure({ promise, what: "answers nobody expected", exactly: 0, measured: length });
-    tellSlopes(trial, samples, minutes);
-    await tellRest(trial, lab, monitor, before);
+    const minutes = asked > 0 ? asked : lengths[trial.size];
+    const collector = createCollector();
+    try {
+      await soak(trial, collector, minutes);
+    } finally {
+      collector.stop();
+    }
   },
 };
 
-interface Look {
-  readonly atMs: number;
-  /** Of the edges that live through it all. */
-  readonly edges: readonly (Sample | null)[];
-  readonly keys: number;
-  readonly subscriptions: number;
+async function soak(trial: Trial, collector: Collector, minutes: number): Promise<void> {
+  const monitor = await freePort();
+  const lab = await trial.lab({
+    ...{ settings, natsArgs: ["--http_port", String(monitor)] },
+    settingsOf: collector.settingsOf,
+  });
+  const empty = await look(lab, monitor);
+  // What a node makes when it is first asked for it, it keeps: an inbox, a log, a pool.
+  await trial.watching(lab, scenario.moves, async () => {
+    const first = await startChurn(lab, trial.seed + 1);
+    await Bun.sleep(firstMs);
+    await first.stop();
+  });
+  const cost = trial.size === "long" ? await costOfIdle(lab, collector, idle) : null;
+  const before = { ...(await quiet(lab, monitor)), keys: empty.keys };
+  const aliveBefore = await collectAll(lab, collector);
+  const churn = await startChurn(lab, trial.seed);
+  const looks = await watch({ trial, lab, monitor, collector }, minutes * 60_000);
+  await churn.stop();
+  trial.log(JSON.stringify(churn.counts));
+  for (const surprise of churn.surprises.slice(0, 5)) trial.log(surprise);
+
+  const { length } = churn.surprises;
+  trial.measure({ promise, what: "answers nobody expected", exactly: 0, measured: length });
+  tellGrowth(trial, looks, minutes);
+  if (cost !== null) tellCost(trial, cost, await costOfIdle(lab, collector, idle));
+  await tellRest(trial, lab, monitor, before);
+  tellKept(trial, aliveBefore, await collectAll(lab, collector));
+}
+
+/** Of those that live through it all. */
+function collectAll(lab: Lab, collector: Collector): Promise<readonly Alive[]> {
+  return Promise.all(lab.edges.slice(0, 2).map((edge, index) => collector.collect(edge, index)));
 }
 
 async function look(lab: Lab, monitor: number): Promise<Look> {
@@ -84,7 +105,7 @@ async function look(lab: Lab, monitor: number): Promise<Look> {
     subscriptionsOf(monitor),
     ...lab.edges.slice(0, 2).map(sampleEdge),
   ]);
-  return { atMs: performance.now(), edges, keys, subscriptions };
+  return { atMs: performance.now(), edges, alive: null, keys, subscriptions };
 }
 
 /** Nobody is there, and topics that nobody is in any more are no longer heard. */
@@ -102,65 +123,55 @@ async function quiet(lab: Lab, monitor: number): Promise<Look> {
 }
 
 async function watch(
-  trial: Trial,
-  lab: Lab,
-  monitor: number,
+  on: { trial: Trial; lab: Lab; monitor: number; collector: Collector },
   forMs: number,
 ): Promise<readonly Look[]> {
+  const { trial, lab, monitor, collector } = on;
   const looks: Look[] = [];
   const [startMs, everyMs] = [performance.now(), Math.min(5000, forMs / 60)];
   for (let told = 0; performance.now() - startMs < forMs; ) {
-    await Bun.sleep(everyMs);
-    const now = await look(lab, monitor);
+    await Bun.sleep(startMs + (looks.length + 1) * everyMs - performance.now());
+    const isCollected = looks.length % collectEvery === 0;
+    const alive = isCollected ? await collector.collect(lab.edges[1]!, 1) : null; // there are three
+    const now = { ...(await look(lab, monitor)), alive };
     looks.push(now);
-    if (now.atMs - startMs < told * 60_000) continue;
+    if (now.atMs - startMs < told * 60_000 || alive === null) continue;
     told++;
-    const of = (name: string) => now.edges.map((sample) => sample?.get(name) ?? 0);
-    const memory = of("process_resident_memory_bytes").map((bytes) => Math.round(bytes / mebibyte));
-    const heap = of("process_heap_bytes").map((bytes) => Math.round(bytes / mebibyte));
-    trial.log(
-      `${Math.round((now.atMs - startMs) / 60_000)} min: ${memory} MiB resident, ${heap} heap, ` +
-        `${of("process_open_fds")} descriptors, ${of("holdfast_connections")} connections, ` +
-        `${now.keys} keys, ${now.subscriptions} subscriptions`,
-    );
+    trial.log(`${Math.round((now.atMs - startMs) / 60_000)} min: ${wordsOf(now, alive)}`);
   }
   return looks;
 }
 
-function tellSlopes(trial: Trial, looks: readonly Look[], minutes: number): void {
-  const tell = (what: string, points: readonly Point[], unit: string, atMost?: number) => {
-    const line = lineThrough(troughs(withoutWarmUp(points, warmUpPart), window));
-    const slope = `${line.perHour.toFixed(1)} ${unit} an hour, from ${line.first.toFixed(1)}`;
-    const note = `${slope} to ${line.last.toFixed(1)}, ${minutes} minutes`;
-    const bound = atMost === undefined ? {} : { atMost };
-    trial.measure({
-      promise,
-      what: `${what}: growth`,
-      ...bound,
-      measured: line.gained,
-      unit,
-      note,
-    });
-  };
-  const ofEdge = (index: number, name: string, per: number) =>
-    looks.map(({ atMs, edges }) => ({ atMs, value: (edges[index]?.get(name) ?? 0) / per }));
-  for (const index of [0, 1]) {
-    const name = `edge ${index + 1}`;
-    const resident = ofEdge(index, "process_resident_memory_bytes", mebibyte);
-    tell(`resident memory of ${name}`, resident, "MiB", 24);
-    tell(`heap of ${name}`, ofEdge(index, "process_heap_bytes", mebibyte), "MiB", 8);
-    tell(`descriptors of ${name}`, ofEdge(index, "process_open_fds", 1), "fds");
+function wordsOf({ edges, keys, subscriptions }: Look, { bytes, objectBytes }: Alive): string {
+  const of = (name: string) => edges.map((sample) => sample?.get(name) ?? 0);
+  const memory = of("process_resident_memory_bytes").map((each) => (each / mebibyte).toFixed(0));
+  const alive = [bytes, objectBytes].map((each) => (each / mebibyte).toFixed(2));
+  return (
+    `${memory} MiB resident, ${alive[0]} alive, ${alive[1]} of objects, ` +
+    `${of("process_open_fds")} descriptors, ${of("holdfast_connections")} connections, ` +
+    `${keys} keys, ${subscriptions} subscriptions`
+  );
+}
+
+function tellCost(trial: Trial, before: Cost, after: Cost): void {
+  const note = (what: keyof Cost) => `${Math.round(before[what])} bytes before, ${idle} of them`;
+  const resident = { measured: Math.round(after.resident), unit: "bytes", note: note("resident") };
+  const objects = { measured: after.objects / before.objects, note: note("objects") };
+  const what = "objects of an idle connection, of what they were before";
+  trial.measure({ promise, what, atMost: 1.1, atLeast: 0.9, ...objects });
+  trial.measure({ promise, what: "an idle connection, resident", ...resident });
+}
+
+/** Of the two edges that lived through it all, once everybody has left. */
+function tellKept(trial: Trial, before: readonly Alive[], after: readonly Alive[]): void {
+  for (const [index, { bytes, objectBytes, objects }] of after.entries()) {
+    const was = before[index]!; // of the same edges
+    const what = `kept by edge ${index + 1}, all gone and collected`;
+    const cells = ((objectBytes - was.objectBytes) / 1024).toFixed(0);
+    const note = `of objects ${cells} KiB, ${objects - was.objects} more of ${was.objects}`;
+    const kept = { measured: (bytes - was.bytes) / 1024, unit: "KiB", note };
+    trial.measure({ promise, what, atMost: keptBytesMax / 1024, ...kept });
   }
-  tell(
-    "keys in Redis",
-    looks.map(({ atMs, keys }) => ({ atMs, value: keys })),
-    "keys",
-  );
-  tell(
-    "subscriptions in NATS",
-    looks.map(({ atMs, subscriptions }) => ({ atMs, value: subscriptions })),
-    "subscriptions",
-  );
 }
 
 /** Everybody has left: what is there now is there for nobody. */
@@ -169,8 +180,9 @@ async function tellRest(trial: Trial, lab: Lab, monitor: number, before: Look): 
   // Two keys of an account outlive its sessions, and with them the order of its generations.
   const accounts = new Set(lab.recorder.views.map(({ account }) => account)).size + 1;
   let now = await look(lab, monitor);
+  const isLong = trial.size === "long"; // the short form does not wait for sessions to lapse
   const isBack = () =>
-    now.keys <= before.keys + 2 * accounts &&
+    (now.keys <= before.keys + 2 * accounts || !isLong) &&
     now.subscriptions <= before.subscriptions &&
     leftIn(now) === 0 &&
     moreFds(now, before) <= 0;
@@ -182,7 +194,8 @@ async function tellRest(trial: Trial, lab: Lab, monitor: number, before: Look): 
   await until("all to be given back", settled, patienceMs).catch(() => {});
 
   const keys = { measured: now.keys - before.keys, note: `${accounts} accounts` };
-  trial.measure({ promise, what: "keys left in Redis", atMost: 2 * accounts, ...keys });
+  const most = isLong ? { atMost: 2 * accounts } : {};
+  trial.measure({ promise, what: "keys left in Redis", ...most, ...keys });
   const subscriptions = now.subscriptions - before.subscriptions;
   const told = { measured: subscriptions, note: `${before.subscriptions} before` };
   trial.measure({ promise, what: "subscriptions left in NATS", atMost: 0, ...told });

@@ -78,7 +78,7 @@ export async function startChurn(lab: Lab, seed: number): Promise<Churn> {
   };
 }
 
-async function issueFor(lab: Lab, account: string, limit: number): Promise<string> {
+export async function issueFor(lab: Lab, account: string, limit: number): Promise<string> {
   const identity = { account, seatsMax: limit, policy: "displace", metadata: {} } as const;
   return (await lab.registry.issue(identity, tokenMs)).token;
 }
@@ -101,8 +101,9 @@ async function beMember(context: Context, draw: () => number): Promise<void> {
   while (context.isRunning) {
     const account = `member-${Math.floor(draw() * memberAccounts)}`;
     const url = lab.urls[Math.floor(draw() * lab.urls.length)]!; // the draw is below 1
-    const token = await issueFor(lab, account, 2);
-    const visit = await lab.enter({ url, account, limit: 2, token }).catch(() => null);
+    const visit = await issueFor(lab, account, 2)
+      .then((token) => lab.enter({ url, account, limit: 2, token }))
+      .catch(() => null);
     if (visit !== null && visit.login !== null) {
       await join(context, visit, draw);
       await pause(context, draw() * 500);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { createDraw } from "../draw.ts";
 import { lineThrough, troughs, withoutWarmUp } from "./line.ts";
 
 const minuteMs = 60_000;
@@ -23,6 +24,40 @@ describe("lineThrough", () => {
 
   test("line of one point tells nothing", () => {
     expect(lineThrough(series(() => 1).slice(0, 1)).perHour).toBeNaN();
+  });
+});
+
+describe("uncertainty", () => {
+  const noisy = (seed: number, perHour: number, likeness = 0) => {
+    const draw = createDraw(seed);
+    let stray = 0;
+    return lineThrough(
+      series((minute) => {
+        stray = likeness * stray + (draw() - 0.5) * 4;
+        return 100 + (perHour * minute) / 60 + stray;
+      }),
+    );
+  };
+  const seeds = Array.from({ length: 400 }, (_, index) => index + 1);
+  const missesOf = (likeness: number) =>
+    seeds.filter((seed) => {
+      const { perHour, uncertainty } = noisy(seed, 3, likeness);
+      return Math.abs(perHour - 3) > uncertainty;
+    }).length / seeds.length;
+
+  test("truth is outside of the interval in one of twenty runs", () => {
+    expect(missesOf(0)).toBeWithin(0.02, 0.09);
+  });
+
+  test("noise that lasts makes the interval wider", () => {
+    expect(noisy(1, 3, 0.7).uncertainty).toBeGreaterThan(2 * noisy(1, 3).uncertainty);
+    expect(missesOf(0.7)).toBeLessThan(0.15);
+  });
+
+  test("line without noise is certain, and one of three points is not", () => {
+    expect(lineThrough(series((minute) => minute)).uncertainty).toBeLessThan(1e-6);
+    const three = series((minute) => minute % 2).slice(0, 3);
+    expect(lineThrough(three).uncertainty).toBe(Number.POSITIVE_INFINITY);
   });
 });
 

@@ -8,6 +8,8 @@ export interface Point {
 export interface Line {
   /** Per hour, by least squares; NaN of less than two points. */
   readonly perHour: number;
+  /** Half of the interval around `perHour` that holds the truth in 95 of 100 runs. */
+  readonly uncertainty: number;
   /** What the line gained from the first point to the last. */
   readonly gained: number;
   readonly first: number;
@@ -48,10 +50,31 @@ export function lineThrough(points: readonly Point[]): Line {
   }
   const perMs = covariance / variance;
   const [first, last] = [points[0]?.atMs ?? 0, points.at(-1)?.atMs ?? 0];
+  const at = (ms: number) => meanValue + perMs * (ms - meanMs);
+  const strays = points.map(({ atMs, value }) => value - at(atMs));
   return {
     perHour: perMs * hourMs,
+    uncertainty: errorOf(strays, variance) * hourMs,
     gained: perMs * (last - first),
-    first: meanValue + perMs * (first - meanMs),
-    last: meanValue + perMs * (last - meanMs),
+    first: at(first),
+    last: at(last),
   };
+}
+
+/** Points that stray as their neighbours do count for less than so many of their own. */
+function errorOf(strays: readonly number[], variance: number): number {
+  const sum = strays.reduce((all, stray) => all + stray ** 2, 0);
+  if (sum === 0) return 0;
+  const before = (index: number) => strays[index - 1] ?? 0;
+  const shared = strays.reduce((all, stray, index) => all + stray * before(index), 0);
+  const likeness = Math.max(0, shared / sum);
+  const worth = (1 - likeness) / (1 + likeness);
+  const free = strays.length * worth - 2;
+  if (free <= 1) return Number.POSITIVE_INFINITY;
+  return studentOf(free) * Math.sqrt(sum / free / (variance * worth));
+}
+
+/** Of 95 %, on both sides, by the first terms of its expansion around the normal one. */
+function studentOf(free: number): number {
+  return 1.96 + 2.372 / free + 2.823 / free ** 2;
 }

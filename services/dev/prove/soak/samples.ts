@@ -2,10 +2,14 @@
 import { exchange, type Server } from "@holdfast/servers";
 import type { LabEdge } from "../lab.ts";
 
-/** By name; of an edge: memory in bytes, descriptors, gauges. */
+/** By name; of an edge: memory in bytes, descriptors, connections, gauges. */
 export type Sample = ReadonlyMap<string, number>;
 
-const processNames = ["process_resident_memory_bytes", "process_heap_bytes", "process_open_fds"];
+const processNames = [
+  "process_resident_memory_bytes",
+  "process_open_fds",
+  "holdfast_connections_opened_total",
+];
 /** Each is nothing once everybody has left. [I6] */
 export const gauges = [
   "holdfast_connections",

@@ -1,0 +1,58 @@
+/** What an idle connection costs an edge: before the churn and after it, it is the same. */
+import type { Lab } from "../lab.ts";
+import type { Visit } from "../visit.ts";
+import type { Collector } from "./alive.ts";
+import { issueFor } from "./churn.ts";
+import { sampleEdge } from "./samples.ts";
+
+export interface Cost {
+  /** Of its objects on the heap. */
+  readonly objects: number;
+  readonly resident: number;
+}
+
+const atOnce = 50;
+/** In one account: the login of the next one looks at all of them. */
+const accountSeats = 25;
+
+/** In bytes each, of so many connections to the first edge, half of them TCP. */
+export async function costOfIdle(lab: Lab, collector: Collector, count: number): Promise<Cost> {
+  const [edge] = lab.edges;
+  if (edge === undefined) throw new Error("Cannot measure without an edge");
+  await leave(await come(2 * atOnce)); // what the first ones make is kept
+  const empty = await look();
+  const visits = await come(count);
+  const full = await look();
+  await leave(visits);
+  const each = (what: keyof Cost) => (full[what] - empty[what]) / count;
+  return { objects: each("objects"), resident: each("resident") };
+
+  async function look(): Promise<Cost> {
+    const { objectBytes } = await collector.collect(edge!, 0); // checked above
+    const sample = await sampleEdge(edge!);
+    return { objects: objectBytes, resident: sample?.get("process_resident_memory_bytes") ?? 0 };
+  }
+
+  async function come(size: number): Promise<readonly Visit[]> {
+    const come: Visit[] = [];
+    for (let at = 0; at < size; at += atOnce) {
+      const some = Array.from({ length: Math.min(atOnce, size - at) }, (_, index) => at + index);
+      come.push(...(await Promise.all(some.map(enter))));
+    }
+    const missing = come.find(({ login }) => login === null);
+    if (missing) throw new Error(`Cannot measure: a login got ${missing.status}`);
+    return come;
+  }
+
+  async function enter(number: number): Promise<Visit> {
+    const account = `idle-${Math.floor(number / accountSeats)}`;
+    const token = await issueFor(lab, account, accountSeats);
+    const url = edge!.urls[number % 2]!; // there are two
+    return lab.enter({ url, account, limit: accountSeats, token });
+  }
+
+  async function leave(visits: readonly Visit[]): Promise<void> {
+    for (const visit of visits) lab.leave(visit);
+    await Promise.all(visits.map(({ wire }) => wire.waitClosed(10_000)));
+  }
+}
