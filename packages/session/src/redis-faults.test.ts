@@ -133,6 +133,19 @@ describe("createRedisRegistry", () => {
     20_000,
   );
 
+  // What replicas do not hear of may have moved on without it: its word on a lease is no verdict.
+  test("a primary without its replicas verifies no seat, not even a fresh lease", async () => {
+    const { server, registry } = await open();
+    const a = await login(registry, "anna");
+    expect(await registry.renew([a.holding])).toEqual(["held"]);
+    await tell(server, "CONFIG SET min-replicas-to-write 1");
+
+    expect(await registry.renew([a.holding])).toEqual([null]);
+    await tell(server, "CONFIG SET min-replicas-to-write 0");
+
+    expect(await registry.renew([a.holding])).toEqual(["held"]);
+  });
+
   test("what cannot be written does not keep the others from their verdict", async () => {
     const { server, registry, faults } = await open();
     const [a, b] = [await login(registry, "anna"), await login(registry, "bert")];

@@ -2,9 +2,17 @@
 -- account the number of its holdings, then for each: sid, node, connection, generation, proven,
 -- expiry. Returns one word each. 'absent': nothing speaks against the seat, but it is not there;
 -- restore.lua puts it back. 'unknown': that account could not be asked or written, which must not
--- keep the others from their verdict; the first such error is returned last. The usual case reads
--- one field and writes nothing.
+-- keep the others from their verdict; the first such error is returned last. A seat that was
+-- written a moment ago is read and not written again.
 local now = clock()
+local is_writing = false -- this Redis has taken a write of this call
+
+-- A primary that its replicas have left may write nothing, and others may have given the seat away:
+-- what it has to say of a lease counts only if it would write it. Asks by a write without effect.
+local function must_write(base)
+  if not is_writing then redis.call('DEL', base .. 'nothing') end
+  is_writing = true
+end
 
 -- Past the told expiry a seat keeps its session alive. [D23]
 local function keep(base, sid, exp)
@@ -51,6 +59,9 @@ local function verdict(base, sid, node, conn, gen, proven, exp)
     write_seat(base, seat, now)
     if is_newly_proven then prove(base, sid) end
     keep(base, sid, exp)
+    is_writing = true
+  else
+    must_write(base)
   end
   return 'held'
 end
