@@ -108,6 +108,20 @@ describe("createFence: auto", () => {
     expect([fresh.phase.at, renewed.phase.at]).toEqual(["closed", "closed"]);
   });
 
+  // Four others: two that answer may be in an outage with this node, one is its part of a split.
+  test.each([
+    ["half of the others keeps its seats", 2, "open", "cut"],
+    ["less than half of the others closes them", 1, "closed", "fenced"],
+  ] as const)("node that hears of %s", async (_, heard, phase, state) => {
+    const rig = createRig("auto", new Array<Answer>(heard).fill(cut), { others: 4 });
+    const peer = rig.logIn(30_000);
+    rig.setCut(true);
+
+    await rig.runTo(leaseMs + 1000);
+
+    expect([peer.phase.at, rig.fence.state]).toEqual([phase, state]);
+  });
+
   test("one question without an answer isolates nobody", async () => {
     const rig = createRig("auto", [cut]);
     const peer = rig.logIn(30_000);

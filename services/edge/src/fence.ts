@@ -1,22 +1,22 @@
 /**
  * What a node does that cannot reach the store: others may give its seats away once their leases
  * have lapsed there. `strict` closes its connections before; `auto` only if other nodes say that
- * they do reach the store, or if it hears of nobody at all; `available` never does. Whoever was
- * cut off alone is not ready. [I1] [I3]
+ * they do reach the store, or if it hears of less than half of them; `available` never does.
+ * Whoever was cut off alone is not ready. [I1] [I3]
  */
 import type { EdgeNode } from "./node.ts";
 import { close } from "./peer.ts";
 
 /**
- * linked: the store answers. cut: it does not. alone: others do reach it. isolated: nobody answers
- * on the bus either. fenced: connections were closed for it.
+ * linked: the store answers. cut: it does not. alone: others do reach it. isolated: most others do
+ * not answer on the bus either. fenced: connections were closed for it.
  */
 export const fenceStates = ["linked", "cut", "alone", "isolated", "fenced"] as const;
 export type FenceState = (typeof fenceStates)[number];
 
 /** A renewal is tried again after this, so that the end of an outage is seen at once. */
 const retryMs = 1000;
-/** Without an answer in so many rounds a node is isolated: one may be lost. */
+/** Unheard of in so many rounds a node is isolated: one may be lost. */
 const unheardRounds = 3;
 
 export interface Fence {
@@ -31,7 +31,10 @@ export interface Fence {
   leaseRemainingMs(): number;
 }
 
-/** What others said: nothing was asked yet, none of them reaches the store, one does, silence. */
+/**
+ * What others said: nothing was asked yet, none of them reaches the store, one does, most of them
+ * nothing.
+ */
 type View = "unasked" | "together" | "alone" | "unheard";
 
 export function createFence(nodeOf: () => EdgeNode): Fence {
@@ -107,13 +110,15 @@ export function createFence(nodeOf: () => EdgeNode): Fence {
     const answers = await bus.ask("all", { type: "reach" }, { timeoutMs });
     isAsking = false;
     const others = answers.filter(({ node }) => node !== id);
-    unheard = others.length === 0 ? unheard + 1 : 0;
+    // Whoever is not heard may be with another store, as the larger part of a split may.
+    const isHeard = 2 * others.length >= seats.others;
+    unheard = isHeard ? 0 : unheard + 1;
     // Right after an outage of all, whoever is back first is no proof that others are cut off:
     // meanwhile this node has tried more than once itself.
     const steadyMs = Math.max(2 * config.renewIntervalMs, 3 * retryMs);
     const isReached = others.some(({ reachingMs }) => reachingMs >= steadyMs);
     if (isReached) view = "alone";
-    else view = others.length > 0 || seats.others === 0 ? "together" : "unheard";
+    else view = isHeard ? "together" : "unheard";
   }
 
   function closeDue(nowMs: number): void {

@@ -143,6 +143,20 @@ describe("createHeart", () => {
     expect(rig.dead).toEqual([]);
   });
 
+  // As a store shows them that they have left in a split, before it stops to take writes.
+  test.each([1, 2])("of two nodes %d fall silent, and count for a lease more", async (count) => {
+    const gone = ["b", "c"].slice(0, count);
+    const rig = createRig();
+    await rig.runFor(10_000);
+    for (const name of gone) rig.stop(name);
+
+    await rig.runFor(leaseMs);
+    expect(rig.heart.others).toBe(2);
+    await rig.runFor(times.suspectMs + 2 * times.pulseMs);
+
+    expect(rig.heart.others).toBe(2 - gone.length);
+  });
+
   test("how long the store was reached is told, and not across a gap", async () => {
     const rig = createRig();
     await rig.runFor(10_000);

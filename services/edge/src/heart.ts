@@ -34,7 +34,10 @@ export interface Heart {
   silentMs(): number;
   /** How long it has answered them without a gap. */
   steadyMs(): number;
-  /** Other nodes that were heard when the store last answered. */
+  /**
+   * Other nodes that spoke to the store: the most at once within a lease. Who has fallen silent may
+   * have gone where this store is not the one that counts.
+   */
   readonly others: number;
   end(): void;
 }
@@ -53,6 +56,7 @@ export function createHeart(
   let stopped = new Map<string, number>();
   let witness: string | null = null;
   let others = 0;
+  let othersMs = Number.NEGATIVE_INFINITY; // when there were as many
   let isBeating = false;
   let isEnded = false;
 
@@ -72,11 +76,15 @@ export function createHeart(
     if (isBeating || isEnded) return;
     isBeating = true;
     try {
-      const { id, clock } = nodeOf();
+      const { id, clock, config } = nodeOf();
       const pulse = await ledger.pulse(id, times().suspectMs);
       reach.answered(pulse.atMs);
-      ({ others, witness } = pulse);
+      ({ witness } = pulse);
       const nowMs = clock.monotonic();
+      if (pulse.others >= others || nowMs - othersMs >= config.leaseMs) {
+        ({ others } = pulse);
+        othersMs = nowMs;
+      }
       const before = stopped;
       stopped = new Map(
         pulse.silent

@@ -41,7 +41,7 @@ export interface Seats {
   isSilent(): boolean;
   /** How long this node has reached the store without a gap; 0: it does not. */
   reachingMs(): number;
-  /** Other nodes that were heard of when the store last answered. */
+  /** Other nodes that the store has told of: the most at once within a lease. */
   readonly others: number;
   /** When the last pass over all seats began that has ended, monotonic milliseconds. */
   readonly attemptedMs: number;
