@@ -24,8 +24,8 @@ type Settings = Readonly<Record<string, string>>;
 
 export interface LabOptions {
   readonly edges?: number; // default 3
-  /** Default: one server, which forgets. */
-  readonly redis?: "single" | "sentinel" | "cluster";
+  /** Default: one server, which forgets. A store of the scenario's own ends with the lab. */
+  readonly redis?: "single" | "sentinel" | "cluster" | Store;
   /** Of a single server: `["--appendonly", "yes"]`. */
   readonly redisArgs?: readonly string[];
   /** Of a single server: `["--http_port", "8222"]`. */
@@ -40,6 +40,13 @@ export interface LabOptions {
   readonly settings?: Settings;
   /** On top, of one edge; the servers run already. */
   readonly settingsOf?: (index: number, servers: Servers) => Settings;
+}
+
+export interface Store {
+  readonly url: string;
+  readonly nodes: readonly Server[];
+  readonly sentinels: readonly Server[];
+  stop(): Promise<void>;
 }
 
 export interface Servers {
@@ -176,7 +183,11 @@ async function startServers(
   return { ...redisParts, nats: [server], natsRoutes: [] };
 }
 
-async function startStore(kind: "single" | "sentinel" | "cluster", args: readonly string[]) {
+async function startStore(
+  kind: NonNullable<LabOptions["redis"]>,
+  args: readonly string[],
+): Promise<Store> {
+  if (typeof kind === "object") return kind;
   if (kind === "sentinel") return startRedisSentinel();
   if (kind === "cluster") return startRedisCluster();
   const server = await startRedis({ args });

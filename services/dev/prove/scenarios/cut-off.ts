@@ -40,7 +40,7 @@ export const scenario: Scenario = {
   shows: "a node that is cut off from Redis only, or from NATS only, still closes who is displaced",
   async run(trial) {
     const lab = await trial.lab({
-      isLinked: true,
+      ...{ isLinked: true, isFenced: true },
       settings: {
         EDGE_FLAP_DISPLACEMENTS_MAX: "0",
         // The bound stays that of the default interval of 5 s.
