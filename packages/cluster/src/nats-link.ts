@@ -15,9 +15,11 @@ import {
   type PublishOptions,
 } from "nats";
 import type { BusFault } from "./bus.ts";
+import { withDeadline } from "./deadline.ts";
 import type { Draft } from "./draft.ts";
 import { explain, type NatsAddress, parseNatsUrls } from "./nats-address.ts";
 import { createDrafts } from "./nats-draft.ts";
+import { type TakeOptions, takeMessages } from "./nats-take.ts";
 import { bytesReadBy, mendTransport } from "./nats-transport.ts";
 import { createPulse } from "./pulse.ts";
 import { createWindow } from "./window.ts";
@@ -76,6 +78,8 @@ export interface NatsLink {
    */
   draft(head: Uint8Array, number: number, bytesMax: number): Draft | null;
   send(headersEnd: number, end: number): void;
+  /** As a subscription, for one who gets a great many. Returns what ends it. See nats-take.ts. */
+  take(options: TakeOptions): () => void;
   /** True when the server has answered in time. */
   ping(timeoutMs: number): Promise<boolean>;
   /** Sends what is under way, within 5 s, and hangs up. May be called twice. */
@@ -238,6 +242,7 @@ function createLink(
     onLoss: (lost) => void listeners.push(lost),
     publish,
     draft,
+    take: (options) => takeMessages(client, options),
     send: (headersEnd, end) => window.sent(drafts.send(headersEnd, end)),
     ping,
     close() {
@@ -382,18 +387,4 @@ function refusal(status: {
   if (!permissionContext) return new Error(`NATS reports an error: ${String(status.data)}`);
   const { operation, subject } = permissionContext;
   return new Error(`NATS permits no ${operation} of ${subject}`);
-}
-
-/** Null when it takes longer. The promise goes on, and its failure is then nobody's. */
-async function withDeadline<Value>(
-  promise: Promise<Value>,
-  timeoutMs: number,
-): Promise<Value | null> {
-  const { promise: late, resolve } = Promise.withResolvers<null>();
-  const timer = setTimeout(() => resolve(null), timeoutMs);
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -3,10 +3,9 @@
  * checked. Plain text in and out; no connection.
  */
 import { writeAscii, writeBytes, writeNumber } from "@holdfast/cluster";
-import { bodyBytesMax, encodeErrorBody, type Metadata, metadataBytesMax } from "@holdfast/protocol";
-import type { Msg, MsgHdrs } from "nats";
+import { encodeErrorBody, type Metadata, metadataBytesMax } from "@holdfast/protocol";
 import { isTopic } from "../push/pushes.ts";
-import { type UpstreamCall, UpstreamError, type UpstreamReply } from "./upstream.ts";
+import { type ReplyExtras, type UpstreamCall, UpstreamError } from "./upstream.ts";
 
 const languageCharsMax = 256;
 const topicsMax = 1000; // in one header; what a connection may join is less
@@ -84,46 +83,78 @@ function percent(text: string): string {
   return encodeURIComponent(text.toWellFormed());
 }
 
-/** NATS itself answers in the place of an upstream: nobody has subscribed. */
-export function isNoResponders(message: Msg): boolean {
-  return message.headers?.code === 503 && message.data.length === 0;
+/** What a reply's headers are asked for; "" when they have none of that name. */
+export interface HeaderSource {
+  get(name: string): string;
+}
+
+const version = "NATS/1.0";
+
+/** A block as it lies in what was read: few replies have one, and few of its lines are wanted. */
+export function headersIn(bytes: Uint8Array, start: number, end: number): HeaderSource {
+  const [, ...lines] = decoder.decode(bytes.subarray(start, end)).split("\r\n");
+  return {
+    get(name) {
+      const wanted = lines.find((one) => one.startsWith(name) && one[name.length] === ":");
+      return wanted === undefined ? "" : wanted.slice(name.length + 1).trim();
+    },
+  };
+}
+
+const decoder = new TextDecoder();
+
+/** NATS itself answers in the place of an upstream, without a body: nobody has subscribed. */
+export function isNoResponders(bytes: Uint8Array, headersAt: number, bodyAt: number): boolean {
+  const codeAt = headersAt + version.length + 1;
+  return (
+    bodyAt > codeAt + 2 &&
+    bytes[codeAt] === 0x35 &&
+    bytes[codeAt + 1] === 0x30 &&
+    bytes[codeAt + 2] === 0x33
+  );
+}
+
+/** What a reply's headers say of it. */
+export interface Said {
+  readonly status: number;
+  /** In the place of a body that is not there. */
+  readonly error: Uint8Array | null;
+  readonly extras: ReplyExtras | null;
 }
 
 /** Throws UpstreamError "unfit" for what no upstream may say. */
-export function readReply(message: Msg): UpstreamReply {
-  const { headers, data } = message;
-  if (data.length > bodyBytesMax) throw unfit(`a body of ${data.length} bytes: too many`);
-  if (!headers) return { status: 0, body: data };
+export function readHeaders(headers: HeaderSource, hasBody: boolean): Said {
   const status = readNumber(headers, "Holdfast-Status", 255) ?? 0;
   const metadata = readForm(headers, "Holdfast-Metadata");
   const join = readTopics(headers, "Holdfast-Join");
   const leave = readTopics(headers, "Holdfast-Leave");
-  return {
-    status,
-    body: status !== 0 && data.length === 0 ? readError(headers) : data,
+  const error = status !== 0 && !hasBody ? readError(headers) : null;
+  if (metadata === null && join === null && leave === null) return { status, error, extras: null };
+  const extras = {
     ...(metadata ? { metadata } : {}),
     ...(join ? { join } : {}),
     ...(leave ? { leave } : {}),
   };
+  return { status, error, extras };
 }
 
-/** Status without a body: code and message of the headers become the Error body. */
-function readError(headers: MsgHdrs): Uint8Array {
+/** Code and message of the headers become the Error body. */
+function readError(headers: HeaderSource): Uint8Array | null {
   const code = readNumber(headers, "Holdfast-Code", Number.MAX_SAFE_INTEGER);
   const text = headers.get("Holdfast-Message");
-  if (code === null && text === "") return new Uint8Array(0);
+  if (code === null && text === "") return null;
   if (text.length > messageCharsMax) throw unfit(`Holdfast-Message of ${text.length} characters`);
   return encodeErrorBody(code ?? 0, unpercent("Holdfast-Message", text));
 }
 
-function readNumber(headers: MsgHdrs, name: string, max: number): number | null {
+function readNumber(headers: HeaderSource, name: string, max: number): number | null {
   const text = headers.get(name);
   if (text === "") return null;
   if (/^\d{1,16}$/.test(text) && Number(text) <= max) return Number(text);
   throw unfit(`${name} must be a number from 0 to ${max}`);
 }
 
-function readTopics(headers: MsgHdrs, name: string): readonly string[] | null {
+function readTopics(headers: HeaderSource, name: string): readonly string[] | null {
   const text = headers.get(name);
   if (text === "") return null;
   const topics = text.split(",").map((topic) => topic.trim());
@@ -132,7 +163,7 @@ function readTopics(headers: MsgHdrs, name: string): readonly string[] | null {
   return topics;
 }
 
-export function readForm(headers: MsgHdrs, name: string): Metadata | null {
+export function readForm(headers: HeaderSource, name: string): Metadata | null {
   const text = headers.get(name);
   if (text === "") return null;
   if (text.length > 3 * metadataBytesMax) throw unfit(`${name} is too long`);

@@ -5,12 +5,14 @@
  */
 import { type BusFault, draftBytesMax, draftHead, writeBytes } from "@holdfast/cluster";
 import type { LinkPublishOptions, NatsLink } from "@holdfast/cluster/nats";
+import { bodyBytesMax } from "@holdfast/protocol";
 import type { Clock } from "@holdfast/runtime";
-import type { Msg, MsgHdrs, NatsError } from "nats";
+import type { MsgHdrs, NatsError } from "nats";
 import {
   fieldBytesMax,
+  headersIn,
   isNoResponders,
-  readReply,
+  readHeaders,
   renderCaller,
   renderMetadata,
   writeHeaders,
@@ -52,13 +54,7 @@ export function createNatsUpstream(options: NatsUpstreamOptions): NatsUpstream {
 
   async function start(): Promise<void> {
     const refusals: NatsError[] = [];
-    const subscription = link.client.subscribe(`${inbox}*`, {
-      callback(error, message) {
-        if (error) refused(error);
-        else arrived(message);
-      },
-    });
-    end = () => subscription.unsubscribe();
+    end = link.take({ subject: `${inbox}*`, take: arrived, refused });
     link.onLoss(() => failAll(null));
     void watch();
     const isConfirmed = await link.ping(confirmTimeoutMs);
@@ -148,22 +144,24 @@ export function createNatsUpstream(options: NatsUpstreamOptions): NatsUpstream {
   }
 
   /** MUST NOT throw: the library would stop reading, and the connection would be deaf. */
-  function arrived(message: Msg): void {
-    const number = Number(message.subject.slice(inbox.length));
+  function arrived(
+    number: number,
+    bytes: Uint8Array,
+    headersAt: number,
+    bodyAt: number,
+    end: number,
+  ): void {
     const call = waiting.take(number);
     if (call === null) {
       drop(number);
       return;
     }
-    const { subject } = call.route as SubjectRoute;
     try {
-      if (isNoResponders(message)) call.failed(unavailable(subject, "nobody answers there"));
-      else {
-        const reply = readReply(message);
-        call.answered(reply.status, reply.body, 0, reply.body.length, reply);
-      }
+      if (end - bodyAt > bodyBytesMax) throw new Error(`a body of ${end - bodyAt} bytes: too many`);
+      if (headersAt === bodyAt) call.answered(0, bytes, bodyAt, end, null);
+      else answered(call, bytes, headersAt, bodyAt, end);
     } catch (error) {
-      call.failed(unfit(subject, error));
+      call.failed(unfit((call.route as SubjectRoute).subject, error));
     }
   }
 
@@ -189,6 +187,25 @@ export function createNatsUpstream(options: NatsUpstreamOptions): NatsUpstream {
       queueMicrotask(() => call.failed(error));
     }
   }
+}
+
+/** With headers. */
+function answered(
+  call: UpstreamCall,
+  bytes: Uint8Array,
+  headersAt: number,
+  bodyAt: number,
+  end: number,
+): void {
+  if (bodyAt === end && isNoResponders(bytes, headersAt, bodyAt)) {
+    const { subject } = call.route as SubjectRoute;
+    call.failed(unavailable(subject, "nobody answers there"));
+    return;
+  }
+  const headers = headersIn(bytes, headersAt, bodyAt);
+  const { status, error, extras } = readHeaders(headers, end > bodyAt);
+  if (error === null) call.answered(status, bytes, bodyAt, end, extras);
+  else call.answered(status, error, 0, error.length, extras);
 }
 
 /** The library asks headers for nothing but their bytes, which are made here at less cost. */
