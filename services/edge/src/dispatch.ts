@@ -149,7 +149,7 @@ function receiveMessage(peer: Peer, message: Uint8Array): void {
   if (peer.phase.at === "entering" && isForUpstream(message)) {
     // Not decoded yet: by then it may be larger than a stranger's packet may be. [§5.5]
     node.inflow.packet(peer);
-    enqueue(peer, message, message.length, () => requestIdOf(message));
+    enqueue(peer, message, message.length);
     held(peer);
     return;
   }
@@ -246,7 +246,7 @@ function handleOther(peer: Peer, request: Request): void {
       return;
     }
     case "entering":
-      enqueue(peer, request, request.body.length, () => request.requestId);
+      enqueue(peer, request, request.body.length);
       return;
     case "login":
       tooEarly(peer, request, true);
@@ -270,12 +270,7 @@ function tooEarly(peer: Peer, request: Request, counts: boolean): void {
 }
 
 /** While a login is decided, packets wait in order, within bounds. [D29] */
-function enqueue(
-  peer: Peer,
-  item: Request | Uint8Array,
-  bytes: number,
-  requestId: () => number,
-): void {
+function enqueue(peer: Peer, item: Request | Uint8Array, bytes: number): void {
   const { config } = peer.node;
   peer.waiting ??= [];
   const isFull =
@@ -283,8 +278,10 @@ function enqueue(
     peer.waitingBytes + bytes > config.preAuthQueueBytesMax;
   if (isFull) {
     peer.node.metrics.rateLimited("connection");
-    const command = item instanceof Uint8Array ? item[1]! : item.command; // has a header
-    respondError(peer, command, requestId(), gatewayErrors.rateLimit);
+    const isRaw = item instanceof Uint8Array;
+    const command = isRaw ? item[1]! : item.command; // has a header
+    const requestId = isRaw ? requestIdOf(item) : item.requestId;
+    respondError(peer, command, requestId, gatewayErrors.rateLimit);
     return;
   }
   wait(peer, item, bytes);
