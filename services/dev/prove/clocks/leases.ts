@@ -25,7 +25,7 @@ const script =
 
 /** `atLeastMs`: what a lease of the edge with that index has left at all times. */
 export function watchLeases(lab: Lab, atLeastMs: (index: number) => number): Leases {
-  const shortMs: number[] = []; // below that, where it is above zero
+  const shortMs = lab.edges.map(() => [] as number[]); // below that
   const beliefMs: number[] = []; // beyond what Redis has
   let isWatching = true;
   const watching = watch();
@@ -34,11 +34,12 @@ export function watchLeases(lab: Lab, atLeastMs: (index: number) => number): Lea
     async tell({ measure }, driftMsMax) {
       isWatching = false;
       await watching;
-      if (shortMs.length === 0) throw new Error("Cannot see any lease");
+      if (beliefMs.length === 0) throw new Error("Cannot see any lease");
       const what = "leases: shorter than renewals by a true clock leave them, at most";
-      const note = `${shortMs.length.toLocaleString("en")} looks`;
+      const most = shortMs.map((seen) => Math.max(0, ...seen.map(Math.round)));
+      const note = `${most.join(", ")} ms; ${beliefMs.length.toLocaleString("en")} looks`;
       const common = { promise: 4, atMost: driftMsMax, unit: "ms" } as const;
-      measure({ ...common, what, measured: Math.max(0, ...shortMs), note });
+      measure({ ...common, what, measured: Math.max(...most), note });
       const more = "leases: what a node believes to be left beyond what is, at most";
       measure({ ...common, what: more, measured: Math.max(0, ...beliefMs) });
       const lapsed = await lab.metric("holdfast_seats_lapsed_total");
@@ -64,7 +65,7 @@ export function watchLeases(lab: Lab, atLeastMs: (index: number) => number): Lea
       const found = new RegExp(`${edge.description.node}\\S* (-?\\d+),`).exec(told);
       if (found === null) continue;
       const leftMs = Number(found[1]);
-      shortMs.push(atLeastMs(index) - leftMs);
+      shortMs[index]!.push(atLeastMs(index) - leftMs);
       beliefMs.push((beliefs[index] ?? 0) - leftMs);
     }
   }

@@ -29,6 +29,8 @@ const times = {
 };
 /** How far from its expiry a token or a session is tried. */
 const nearMs = { short: 600, long: 1000 };
+/** Some sweeps. */
+const noticedMs = 600;
 /** The client begins to count a little later than the node. */
 const earlyMs = 50;
 /** A sweep and the way to the client; the short form runs anywhere. */
@@ -105,7 +107,7 @@ async function watchSteps(trial: Trial, lab: Lab, walls: readonly WallClock[]): 
   const [pingsBefore, startedMs] = [await countPings(lab), performance.now()];
   const silent: Promise<number>[] = [];
   const refused: string[] = [];
-  let stepped = 0;
+  let [stepped, stalls] = [0, 0];
   for (const [step, by] of stepsSeconds.entries()) {
     await expiries.begin(`step-${step}`);
     for (const [index, url] of lab.urls.entries()) {
@@ -114,8 +116,11 @@ async function watchSteps(trial: Trial, lab: Lab, walls: readonly WallClock[]): 
     }
     await Bun.sleep(timeoutMs / 3);
     stepped += by;
+    const before = await stallsOf(lab);
     await Promise.all(walls.map((wall, index) => wall.set(startSeconds[index]! + stepped)));
     refused.push(...(await moveAround(lab, `moves-${step}`)));
+    await Bun.sleep(noticedMs);
+    stalls += (await stallsOf(lab)) - before;
     await Promise.all([...silent, expiries.end()]);
   }
   const tookMs = performance.now() - startedMs;
@@ -134,15 +139,19 @@ async function watchSteps(trial: Trial, lab: Lab, walls: readonly WallClock[]): 
   tellIntervals(trial, { pings, passed, silent: await Promise.all(silent) });
   expiries.tell(trial);
   await leases.tell(trial, leaseDriftMs[trial.size]);
-  const set = adminsOf(lab.edges.slice(0, startSeconds.length));
   const delay = "holdfast_duplicate_close_delay_seconds";
   const told = await lab.metric(`${delay}_count`);
   const late = told - (await lab.metric(`${delay}_bucket`, 'le="12"'));
   const page = "takeovers within a second that a node counts as longer than 12 s";
   trial.measure({ promise, what: page, exactly: 0, measured: late, note: `${told} of them` });
-  const stalls = await metric({ admins: set }, "holdfast_stalls_total");
   const paused = "clocks that were taken for a pause of the node";
   trial.measure({ promise, what: paused, exactly: 0, measured: stalls });
+}
+
+/** How often a node whose clock is set held itself for paused. */
+function stallsOf(lab: Lab): Promise<number> {
+  const set = adminsOf(lab.edges.slice(0, startSeconds.length));
+  return metric({ admins: set }, "holdfast_stalls_total");
 }
 
 /** Its own clock runs so much quicker than that of Redis. */
