@@ -17,6 +17,7 @@ afterEach(() => {
   for (const cleanUp of cleanups.splice(0)) cleanUp();
 });
 
+const acceptSuffix = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"; // RFC 6455, section 1.3
 const bytes = (...values: number[]) => Uint8Array.from(values);
 
 async function open(options: WireOptions): Promise<Wire> {
@@ -268,6 +269,31 @@ describe("openWire on WebSocket", () => {
 
     expect(new TextDecoder().decode(ping)).toBe("payload");
     expect(heard.pongs).toEqual(["payload"]);
+  });
+
+  test("a ping that came in one piece with the upgrade is answered", async () => {
+    const heard = Promise.withResolvers<Uint8Array>();
+    const server = Bun.listen({
+      ...{ hostname: "127.0.0.1", port: 0 },
+      socket: {
+        data(socket, chunk) {
+          const key = /sec-websocket-key: (\S+)/i.exec(new TextDecoder().decode(chunk))?.[1];
+          if (key === undefined) return heard.resolve(Uint8Array.from(chunk));
+          const accept = new Bun.CryptoHasher("sha1").update(`${key}${acceptSuffix}`);
+          const lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket"];
+          const head = `${lines.join("\r\n")}\r\nConnection: Upgrade\r\n`;
+          const told = `${head}Sec-WebSocket-Accept: ${accept.digest("base64")}\r\n\r\n`;
+          socket.write(Buffer.concat([Buffer.from(told), bytes(0x89, 1, 7)]));
+        },
+      },
+    });
+    cleanups.push(() => server.stop(true));
+
+    const wire = await open({ url: `ws://127.0.0.1:${server.port}/` });
+    const pong = await heard.promise;
+
+    expect(wire.pings).toEqual([bytes(7)]);
+    expect([pong[0], pong[1]]).toEqual([0x8a, 0x81]); // masked, as a client's frames are
   });
 
   test("a ping stays unanswered without autoPong", async () => {

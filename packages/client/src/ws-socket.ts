@@ -47,14 +47,28 @@ export async function openWsSocket(options: WsSocketOptions): Promise<WsSocket> 
   const { socket, rest } = await upgrade(options);
   const reader = createWsReader({ messageBytesMax });
   let isEnded = false;
+  let hasBegun = false;
 
-  socket.on("data", (chunk: Uint8Array) => read(chunk));
-  socket.on("end", () => end(null));
+  socket.on("data", (chunk: Uint8Array) => {
+    begin();
+    read(chunk);
+  });
+  socket.on("end", () => {
+    begin();
+    end(null);
+  });
   socket.on("error", (error) => end(error));
   socket.on("close", () => end(new Error("Socket was closed")));
-  // The caller gets its socket first, and then what came with the answer.
-  queueMicrotask(() => read(rest));
+  // The caller must have its socket before it hears of what came with the answer; it gets it within
+  // the microtasks of this turn.
+  setImmediate(begin);
   return { socket, sendFrame };
+
+  function begin(): void {
+    if (hasBegun) return;
+    hasBegun = true;
+    read(rest);
+  }
 
   function read(chunk: Uint8Array): void {
     try {
