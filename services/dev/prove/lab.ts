@@ -83,6 +83,8 @@ export interface Lab extends Ground, Visitors {
   allowOverlap(ms: number): () => void;
   /** Somebody who leaves with all others, when the end of the scenario is checked. */
   leavesToo(leave: () => unknown): void;
+  /** Something that ends with the lab, after all of its processes. */
+  endsToo(end: () => Promise<unknown>): void;
   /** How long an overlap may be that began then. */
   overlapMsAt(atMs: number): number;
   stop(): Promise<void>;
@@ -106,7 +108,9 @@ export async function openLab(options: LabOptions, planted: Settings): Promise<L
     );
     const redis = await connectRedis({ url: servers.redisUrl });
     stops.push(() => redis.close());
-    const lab = toLab({ servers, edges, registry: createRedisRegistry({ redis }), stop });
+    const endsToo = (end: () => Promise<unknown>) => void stops.unshift(end); // ends last
+    const registry = createRedisRegistry({ redis });
+    const lab = toLab({ servers, edges, registry, stop, endsToo });
     if (options.isFenced !== true) return lab;
     const asking = { views: lab.recorder.views, askers: () => lab.open };
     const backend = await startBackend({ nats: servers.nats, ...asking });
@@ -118,7 +122,9 @@ export async function openLab(options: LabOptions, planted: Settings): Promise<L
   }
 }
 
-function toLab(parts: Pick<Lab, "servers" | "edges" | "registry" | "stop">): Lab {
+type Parts = Pick<Lab, "servers" | "edges" | "registry" | "stop" | "endsToo">;
+
+function toLab(parts: Parts): Lab {
   const { edges, registry } = parts;
   const recorder = createRecorder();
   const allowed: { readonly fromMs: number; untilMs: number; readonly ms: number }[] = [];

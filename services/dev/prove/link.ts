@@ -25,8 +25,8 @@ export interface Link {
   heal(): void;
   /** Resets what stands; new connections pass. */
   reset(): void;
-  /** Each way, from now on. */
-  delay(ms: number): void;
+  /** Each way, from now on: always as long, or drawn for each piece. */
+  delay(ms: number | ((bytes: number) => number)): void;
   /** For connections to come: makes a filter for each direction of each of them. */
   filter(make: ((direction: Direction) => Filter) | null): void;
   stop(): Promise<void>;
@@ -49,7 +49,7 @@ export async function openLink(to: Address): Promise<Link> {
   const waiting = new Set<Socket>(); // came while it was silent
   const swallowed = new Set<Direction>();
   let state: "open" | "cut" | "silent" = "open";
-  let delayMs = 0;
+  let delayOf: (bytes: number) => number = () => 0;
   let makeFilter: ((direction: Direction) => Filter) | null = null;
   const server = createServer({ allowHalfOpen: true, noDelay: true }, accept);
   await listening(server, host, port);
@@ -78,7 +78,7 @@ export async function openLink(to: Address): Promise<Link> {
     },
     reset,
     delay(ms) {
-      delayMs = ms;
+      delayOf = typeof ms === "number" ? () => ms : ms;
     },
     filter(make) {
       makeFilter = make;
@@ -131,14 +131,14 @@ export async function openLink(to: Address): Promise<Link> {
     from.on("data", (bytes: Uint8Array) => {
       if (swallowed.has(direction)) return;
       const passed = filter === null ? bytes : filter(bytes);
-      later(delayMs, () => {
+      later(delayOf(passed.length), () => {
         if (into.destroyed || passed.length === 0) return;
         if (into.write(passed)) return;
         from.pause();
         into.once("drain", () => void (state === "silent" || from.resume()));
       });
     });
-    from.on("end", () => later(delayMs, () => into.end()));
+    from.on("end", () => later(delayOf(0), () => into.end()));
   }
 }
 

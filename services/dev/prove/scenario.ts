@@ -22,6 +22,8 @@ export interface Scenario {
   readonly moves: readonly Move[];
   /** Not part of the short form unless it is asked for by name. */
   readonly isLongOnly?: boolean;
+  /** Runs in a network namespace of its own, with all it starts, where there is one to be had. */
+  readonly isApart?: boolean;
   /** Throws only when it could not be carried out, which counts as a broken promise. */
   run(trial: Trial): Promise<void>;
 }

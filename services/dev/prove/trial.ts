@@ -1,4 +1,5 @@
 /** Runs scenarios one after the other, and collects what they find. */
+import { isApart, runApart } from "./apart.ts";
 import { createDraw, seedOf } from "./draw.ts";
 import type { Fencing } from "./inversions.ts";
 import { type Lab, openLab } from "./lab.ts";
@@ -29,6 +30,11 @@ const deadlineMs = { short: 120_000, long: 7_200_000 };
 
 /** Never rejects: what goes wrong is a broken promise of the scenario. */
 export async function runScenario(scenario: Scenario, options: TrialOptions): Promise<Outcome> {
+  const wantsOut = scenario.isApart === true && !isApart();
+  return (wantsOut ? await runApart(scenario, options) : null) ?? runHere(scenario, options);
+}
+
+async function runHere(scenario: Scenario, options: TrialOptions): Promise<Outcome> {
   const startedMs = performance.now();
   const findings: Finding[] = [];
   const labs: Lab[] = [];

@@ -38,6 +38,8 @@ export interface Entry {
   readonly localAddress?: string;
   /** For connecting, and for the answer. */
   readonly timeoutMs?: number; // default 20 s
+  /** Called for each push, in order. */
+  readonly onPush?: (body: Uint8Array) => void;
   /** Asks again on the same connection for so long while the store is away. */
   readonly patienceMs?: number; // default 0
 }
@@ -96,7 +98,7 @@ export function createVisitors(options: {
     if (login === null) return visit;
     visits.add(visit);
     void wire.closed.then(() => visits.delete(visit));
-    void attend(visit);
+    void attend(visit, entry.onPush);
     return visit;
   }
 
@@ -122,11 +124,15 @@ async function askPatiently(
 }
 
 /** Answers the node's heartbeats; a response that nobody waited for is one too many. */
-export async function attend({ view, wire }: Pick<Visit, "view" | "wire">): Promise<void> {
+export async function attend(
+  { view, wire }: Pick<Visit, "view" | "wire">,
+  onPush: (body: Uint8Array) => void = () => {},
+): Promise<void> {
   for (;;) {
     const packet = await wire.next(600_000).catch(() => null);
     if (packet === null) return;
     if (packet.type === "response") view.surplus++;
+    else if (packet.type === "push" && packet.command > Command.reconnect) onPush(packet.body);
     else if (packet.type === "request") {
       wire.sendBytes(encodeResponse(1, packet.command, packet.requestId, 0, packet.body));
     }

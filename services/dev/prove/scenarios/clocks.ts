@@ -159,10 +159,10 @@ function rateOf(index: number): number {
   return rates[index - startSeconds.length] ?? 1;
 }
 
-/** A renewal may be a tenth later than its interval. */
+/** A renewal may be a tenth later than its interval, and writes none that is younger than 0.8. */
 function leftOf(size: Trial["size"], rate: number): number {
   const { leaseMs, renewMs } = times[size];
-  return leaseMs - (1.1 * renewMs) / rate;
+  return leaseMs - 0.8 * renewMs - (1.1 * renewMs) / rate;
 }
 
 /**
