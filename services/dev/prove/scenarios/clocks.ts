@@ -34,7 +34,7 @@ const noticedMs = 600;
 /** The client begins to count a little later than the node. */
 const earlyMs = 50;
 /** A sweep and the way to the client; the short form runs anywhere. */
-const slackMs = { short: 2400, long: 500 };
+const slackMs = { short: 2400, long: 2000 };
 /** What a busy machine leaves of the heartbeats that are due. */
 const pingsLeast = { short: 30, long: 80 };
 const leaseDriftMs = { short: 3000, long: 1000 };
