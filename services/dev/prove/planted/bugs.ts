@@ -63,8 +63,8 @@ export const bugs: readonly Bug[] = [
     name: "id-two-back",
     what: "the first id of a session stays good",
     file: "packages/session/src/resume.lua",
-    find: "s.prev, s.cur, s.proven = presented, secret, 0",
-    replace: "if s.prev == '' then s.prev = presented end s.cur, s.proven = secret, 0",
+    find: "s.prev, s.prevexp, s.beside = presented, is_current and s.exp or told_until, ''",
+    replace: "if s.prev == '' then s.prev, s.prevexp = presented, s.exp end",
     reds: ["sessions-lost-answers"],
   },
   {
