@@ -10,7 +10,8 @@ end
 local function recent_flaps(account, now)
   local recent = {}
   for _, at in ipairs(account.flaps) do
-    if tonumber(at) + FLAP_WINDOW_MS > now then recent[#recent + 1] = at end
+    local is_recent = tonumber(at) + FLAP_WINDOW_MS > now
+    if is_recent and tonumber(at) <= now + CLOCK_SLACK_MS then recent[#recent + 1] = at end
   end
   return recent
 end

@@ -11,6 +11,8 @@ if kind ~= 'none' and kind ~= (is_of_nodes and 'zset' or 'set') then redis.call(
 if what == 'beat' then
   local now = clock()
   redis.call('ZADD', key, now, ARGV[2])
+  -- Nobody has spoken tomorrow: that was damaged, and would live for ever.
+  redis.call('ZREMRANGEBYSCORE', key, '(' .. (now + 60000), '+inf')
   redis.call('PEXPIRE', key, ARGV[5])
   local silent = {}
   local limits = { '-inf', now - tonumber(ARGV[3]), 'LIMIT', 0, ARGV[4] }

@@ -33,7 +33,9 @@ end
 
 if token.node then
   if not is_seat(token, node, conn) then return replayed() end
-  if token.outcome ~= 'claimed' then return { token.outcome or 'token' } end
+  local outcome = token.outcome
+  if outcome == 'limit' or outcome == 'flapping' then return { outcome } end
+  if outcome ~= 'claimed' then return { 'token' } end
   local s = read_session(base, token.sid or '', now)
   if not s or s.state ~= 'live' or s.exp <= now then return { 'token' } end
   if s.cur ~= secret then return { 'token' } end -- resumed elsewhere in the meantime
@@ -58,7 +60,7 @@ if integer(token.rev) < account.rev then return { 'token' } end
 
 redis.call('HSET', token_key, 'node', node, 'conn', conn, 'sid', sid, 'outcome', 'claimed')
 local login = next_generation(account, stamp)
-account.limit = math.max(1, integer(token.limit))
+account.limit = limit_of(token.limit)
 account.policy = token.policy == 'reject' and 'reject' or 'displace'
 account.rules = login
 local answer, refusal = claim(base, account, seats, {

@@ -50,6 +50,10 @@ end
 
 -- Account ---------------------------------------------------------------------------------------
 
+local function limit_of(value)
+  return math.min(math.max(1, integer(value)), SEATS_MAX)
+end
+
 local function read_account(base)
   local fields = read('HMGET', base .. 'account', 'gen', 'rev', 'limit', 'policy', 'rules', 'flaps')
     or {}
@@ -58,7 +62,7 @@ local function read_account(base)
   return {
     gen = integer(fields[1]),
     rev = integer(fields[2]),
-    limit = math.max(1, integer(fields[3])),
+    limit = limit_of(fields[3]),
     policy = fields[4] == 'reject' and 'reject' or 'displace',
     rules = integer(fields[5]),
     flaps = flaps,
@@ -86,6 +90,7 @@ local CLOCK_SLACK_MS = 60000 -- a lease that ends later than any could was damag
 local function parse_seat(sid, value)
   local ends, gen, login, proven, call, node, conn = string.match(value, SEAT)
   if not ends then return nil end
+  if math.max(tonumber(ends), tonumber(gen), tonumber(login)) >= 9e15 then return nil end
   return { sid = sid, gen = tonumber(gen), login = tonumber(login), ends = tonumber(ends),
     proven = proven == '1', call = tonumber(call), node = node, conn = conn }
 end

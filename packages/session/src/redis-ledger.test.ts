@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Server, startRedis } from "@holdfast/servers";
 import { connectRedis, createRedisLedger, type RedisConnection } from "./redis.ts";
+import { createRedisTurn } from "./redis-turn.ts";
 import { createRedisWorld, toScript } from "./redis-world.ts";
 import { RegistryUnavailable } from "./session.ts";
 
@@ -40,6 +41,32 @@ describe("createRedisLedger", () => {
 
     expect((await ledger.beat("a", silentMs)).silent).toEqual(["dead-1"]);
     expect(await redis.run(command, [key], ["ZCARD", key])).toBe(2);
+  });
+
+  test("node that has spoken tomorrow is forgotten", async () => {
+    const { ledger, prefix, now } = createRedisWorld(redis);
+    await ledger.pulse("a", silentMs);
+    await ledger.pulse("b", silentMs);
+    const key = `${prefix}:pulses`;
+    const damaged = ["+inf", "dead-1", String(now() + 60_001), "dead-2"];
+    await redis.run(command, [key], ["ZADD", key, ...damaged, String(now() + 60_000), "ahead"]);
+
+    expect(await ledger.pulse("a", silentMs)).toMatchObject({ others: 2, witness: "ahead" });
+  });
+
+  test("turn of a wrong type, or without an end, is nobody's", async () => {
+    const key = `turn-${process.pid}:drain-turn`;
+    for (const damaged of [
+      ["RPUSH", key, "a"],
+      ["SET", key, "a"],
+    ]) {
+      await redis.run(command, [key], ["DEL", key]);
+      await redis.run(command, [key], damaged);
+      const turn = createRedisTurn({ redis, prefix: `turn-${process.pid}` });
+
+      expect(await turn.wait("b", 1000, 0)).toBe(true);
+      expect(await turn.wait("c", 1000, 0)).toBe(false);
+    }
   });
 
   test("all that is written expires", async () => {

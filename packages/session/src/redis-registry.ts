@@ -124,7 +124,8 @@ export function createRegistryOver(options: {
     async reap(tag, node, diedAtMs = 0) {
       // From a ledger, which may be damaged.
       if (!isTag(tag)) return { account: "", lapsed: [], left: 0 };
-      return decodeReap(await run(scripts.reap, tag, [node, String(diedAtMs)]));
+      const reaped = decodeReap(await run(scripts.reap, tag, [node, String(diedAtMs)]));
+      return tagOf(reaped.account) === tag ? reaped : { ...reaped, account: "" };
     },
     async end(who, reason) {
       const tag = "account" in who ? tagOf(who.account) : who.session.tag;
@@ -149,7 +150,8 @@ export function createRegistryOver(options: {
       const reply = await askInTime(call.script, tag, call.args);
       const claim = decodeClaim(reply, tag);
       if (typeof claim === "string" || "refusal" in claim) return claim;
-      const { sid } = claim.session;
+      const { sid, account } = claim.session;
+      if (tagOf(account) !== tag) return await another(call.script, tag, sid);
       return { ...claim, sessionId: formatSessionId({ tag, sid, secret: presented.secret }) };
     } catch (error) {
       // It may have run, or may still when Redis wakes, and what it seats nobody would ever use.
@@ -159,6 +161,16 @@ export function createRegistryOver(options: {
       if (mayHaveRun(cause)) owed.owe(accountKey(tag), call.behind);
       throw error;
     }
+  }
+
+  /**
+   * The keys of this account name another: they were damaged, or somebody else writes to them.
+   * Nobody is let in as somebody else; its session is over, and costs its client a token.
+   */
+  async function another(script: Script, tag: string, sid: string): Promise<"token" | "session"> {
+    onFault(script.name, new Error("Cannot let in: the record is of another account"));
+    await run(scripts.end, tag, ["damaged", sid]);
+    return script === scripts.login ? "token" : "session";
   }
 
   /**

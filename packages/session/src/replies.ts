@@ -75,6 +75,7 @@ function takenSeats(joined: string): readonly TakenSeat[] {
   return joined.split(",").flatMap((one) => {
     const [sid, generation, node, connection, ...rest] = one.split(":");
     if (!sid || !generation || !node || !connection || rest.length > 0) return []; // damaged
+    if (!Number.isSafeInteger(Number(generation))) return [];
     return [{ node, connection, sid, generation: Number(generation) }];
   });
 }

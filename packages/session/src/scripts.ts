@@ -2,7 +2,7 @@
  * The Lua scripts, each put together from its parts: the settings as constants, the clock, the
  * shared functions, and its own text. Nodes with the same settings share them in Redis' cache.
  */
-import { checkSettings, TOKEN_TTL_MS_MAX } from "./bounds.ts";
+import { checkSettings, SEATS_MAX, TOKEN_TTL_MS_MAX } from "./bounds.ts";
 import claim from "./claim.lua" with { type: "text" };
 import systemClock from "./clock.lua" with { type: "text" };
 import end from "./end.lua" with { type: "text" };
@@ -60,6 +60,7 @@ function constants(settings: RegistrySettings): string {
     REPLAY_ENDS: settings.replayEnds,
     REPLAY_GRACE_MS: settings.replayGraceMs,
     TOKEN_TTL_MS_MAX,
+    SEATS_MAX,
   })
     .map(([name, value]) => `local ${name} = ${value}`)
     .join("\n");

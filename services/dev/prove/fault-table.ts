@@ -30,7 +30,7 @@ export const elsewhere: readonly Elsewhere[] = [
     ...{ row: "B9", fault: "keys of Redis are damaged" },
     ...{ metric: "holdfast_dependency_errors_total", label: 'dependency="redis",reason="other"' },
     tells: "scripts fail: somebody else writes to these keys, or has no right to",
-    test: "packages/session/src/redis-faults.test.ts",
+    test: "packages/session/src/redis-damage.test.ts",
   },
   {
     ...{ row: "C12", fault: "a web page that is not listed connects" },

@@ -3,7 +3,7 @@
  * schedule is a schedule and a failing one shrinks to what matters. And how one is played.
  */
 import fc from "fast-check";
-import type { Policy } from "../../src/session.ts";
+import { type Policy, RegistryUnavailable } from "../../src/session.ts";
 import { Broken, demand } from "./broken.ts";
 import type { Client } from "./clients.ts";
 import { isAwake } from "./node.ts";
@@ -69,7 +69,9 @@ export async function play(schedule: Schedule, store: ModelStore): Promise<World
     await rest(world);
     await returning(world);
   } catch (error) {
-    if (error instanceof Stalled) throw error;
+    // A look at the store fails as any call to it does.
+    const cause = error instanceof RegistryUnavailable ? error.cause : error;
+    if (cause instanceof Stalled) throw cause;
     const why = error instanceof Broken ? error.message : String(error);
     const rules = `limit ${schedule.seatsMax} or ${schedule.otherSeatsMax}, ${schedule.policy}`;
     throw new Error(`${why}\n\n${rules}\n${world.trail.join("\n")}\n`, { cause: error });
