@@ -165,6 +165,14 @@ export const bugs: readonly Bug[] = [
     reds: ["clocks"],
   },
   {
+    name: "heartbeat-impatient",
+    what: "a heartbeat that is not answered within half a second ends its connection",
+    file: "services/edge/src/liveness.ts",
+    find: "if (nowMs - peer.lastSeenMs < node.config.heartbeatTimeoutMs) return",
+    replace: "if (peer.pingId === 0 || nowMs - peer.pingSentMs < 500) return",
+    reds: ["bad-network", "clocks", "hostile-sockets"],
+  },
+  {
     name: "queue-without-end",
     what: "whatever a client does not take waits for it",
     file: "services/edge/src/transport/outbox.ts",

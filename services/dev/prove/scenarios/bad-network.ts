@@ -95,7 +95,7 @@ async function runOver(trial: Trial, lab: Lab, wire: BadWire): Promise<void> {
   await upstream.stop();
   await lost;
   const ended = [...talk.visits, ...bulkVisits].filter(({ view }) => view.endedMs !== null).length;
-  await tellTalk(trial, { said, clients, ended, edge: bearing });
+  await tellTalk(trial, { said, clients, ended, edge: bearing, means: wire.means });
   if (size === "long") await tellThroughput(trial, wire, bulkVisits);
   const tally = await wire.tally();
   if (tally !== null) trial.log(`The wire: ${JSON.stringify(tally)}`);
@@ -113,13 +113,14 @@ async function tellTalk(
     readonly clients: number;
     readonly ended: number;
     readonly edge: LabEdge;
+    readonly means: BadWire["means"];
   },
 ): Promise<void> {
-  const { said, clients, edge } = seen;
+  const { said, clients, edge, means } = seen;
   const ofEdge = { admins: [edge.description.admin] };
   const silent = await metric(ofEdge, "holdfast_closes_total", "HeartbeatTimeout");
   const falsely = "clients that are late, closed for a heartbeat";
-  const note = `${clients} clients`;
+  const note = `${clients} clients, ${means === "packets" ? "by packets" : "OVER A PROXY"}`;
   measure({ promise, what: falsely, exactly: 0, measured: silent, note });
   const ended = "clients that are late, closed at all";
   measure({ promise, what: ended, exactly: 0, measured: seen.ended });
