@@ -19,6 +19,7 @@ async function run({ scenario: name, ...options }: ApartOrder): Promise<void> {
   }
   const scenario = (await readScenarios()).find((one) => one.name === name);
   if (scenario === undefined) return tell({ kind: "refused", why: `There is no ${name}` });
+  tell({ kind: "begun" });
   const log = (line: string) => tell({ kind: "log", line });
   const onFinding = (finding: Finding) => {
     tell({ kind: "finding", finding });

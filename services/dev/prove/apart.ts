@@ -12,6 +12,8 @@ export type ApartOrder = Pick<TrialOptions, "size" | "scale" | "seed" | "planted
 };
 
 export type ApartWord =
+  /** It has a namespace, and all that it needs there. */
+  | { readonly kind: "begun" }
   | { readonly kind: "log"; readonly line: string }
   | { readonly kind: "finding"; readonly finding: Finding }
   | { readonly kind: "done"; readonly outcome: Outcome }
@@ -24,13 +26,15 @@ export function isApart(): boolean {
   return process.env[mark] === "true";
 }
 
-/** Null: it could not be, which has been logged. */
+/** Null: it could not be, which has been logged. Rejects when it ended half way. */
 export async function runApart(scenario: Scenario, options: TrialOptions): Promise<Outcome | null> {
   const { log, onFinding, size, scale, seed, planted } = options;
   const { promise, resolve } = Promise.withResolvers<Outcome | string>();
   const order: ApartOrder = { scenario: scenario.name, size, scale, seed, planted };
+  let hasBegun = false;
   const hear = (word: ApartWord) => {
-    if (word.kind === "log") log(word.line);
+    if (word.kind === "begun") hasBegun = true;
+    else if (word.kind === "log") log(word.line);
     else if (word.kind === "finding") onFinding(word.finding);
     else resolve(word.kind === "done" ? word.outcome : word.why);
   };
@@ -40,6 +44,7 @@ export async function runApart(scenario: Scenario, options: TrialOptions): Promi
   child.end();
   await child.ended;
   if (typeof outcome !== "string") return outcome;
+  if (hasBegun) throw new Error(`Its process has ended: ${outcome}`);
   log(`No namespace of our own (${outcome})`);
   return null;
 }

@@ -30,8 +30,21 @@ const deadlineMs = { short: 120_000, long: 7_200_000 };
 
 /** Never rejects: what goes wrong is a broken promise of the scenario. */
 export async function runScenario(scenario: Scenario, options: TrialOptions): Promise<Outcome> {
-  const wantsOut = scenario.isApart === true && !isApart();
-  return (wantsOut ? await runApart(scenario, options) : null) ?? runHere(scenario, options);
+  if (scenario.isApart !== true || isApart()) return runHere(scenario, options);
+  const startedMs = performance.now();
+  try {
+    return (await runApart(scenario, options)) ?? (await runHere(scenario, options));
+  } catch (error) {
+    const finding = failed(scenario, error);
+    options.onFinding(finding);
+    const tookMs = performance.now() - startedMs;
+    return { scenario: scenario.name, findings: [finding], tookMs };
+  }
+}
+
+function failed({ name, promises: [promise = 1] }: Scenario, error: unknown): Finding {
+  const what = `${name} could not be carried out`;
+  return { promise, what, bound: "", measured: reasonOf(error), isHeld: false };
 }
 
 async function runHere(scenario: Scenario, options: TrialOptions): Promise<Outcome> {
@@ -85,8 +98,7 @@ async function runHere(scenario: Scenario, options: TrialOptions): Promise<Outco
     const note = `${connections.toLocaleString("en")} connections`;
     trial.measure({ promise, what, exactly: 0, measured: broken.length, note });
   } catch (error) {
-    const what = `${scenario.name} could not be carried out`;
-    report({ promise, what, bound: "", measured: reasonOf(error), isHeld: false });
+    report(failed(scenario, error));
   } finally {
     clearTimeout(timer);
     for (const lab of labs) await lab.stop().catch((error) => options.log(reasonOf(error)));
