@@ -22,7 +22,6 @@ const FAREWELL_MS = 250;
 
 const mended = new WeakSet<object>();
 const outgoing = new WeakMap<NodeTransport, Outgoing>();
-const { send: sendNow } = NodeTransport.prototype;
 
 /** Applies to every NATS connection of this process; may be called again. */
 export function mendTransport(): void {
@@ -44,10 +43,11 @@ export function bytesReadBy(client: NatsConnection): number {
 export function outgoingOf(transport: NodeTransport): Outgoing {
   let one = outgoing.get(transport);
   if (one === undefined) {
-    one = createOutgoing((frame) => {
-      sendNow.call(transport, frame);
-      // What waits is a view of the frame. Without a socket it is dropped.
-      return (transport.socket?.writableLength ?? 0) === 0;
+    one = createOutgoing((frame, written) => {
+      const { socket, isClosed } = transport;
+      // As the library has it: without a socket it is dropped, and a socket tells its own errors.
+      if (isClosed || !socket) written();
+      else socket.write(frame, written);
     });
     outgoing.set(transport, one);
   }
