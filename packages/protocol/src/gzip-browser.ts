@@ -37,6 +37,14 @@ export function decompressBody(body: Uint8Array, inflatedBytesMax: number): Uint
   }
 }
 
+/** As in gzip.ts, but at once. */
+export async function inflateLater(
+  body: Uint8Array,
+  inflatedBytesMax: number,
+): Promise<Uint8Array> {
+  return decompressBody(body, inflatedBytesMax);
+}
+
 /** In gzip's clothes, but not smaller: stored blocks. */
 export function gzipBody(body: Uint8Array): Uint8Array {
   const blocks = Math.max(1, Math.ceil(body.length / storedBytesMax));

@@ -4,7 +4,7 @@
  * its place. [§5.6]
  */
 
-import { gunzipSync, gzipSync } from "node:zlib";
+import { gunzip, gunzipSync, gzipSync } from "node:zlib";
 import { ProtocolError } from "./packet.ts";
 
 /**
@@ -15,15 +15,44 @@ export function decompressBody(body: Uint8Array, inflatedBytesMax: number): Uint
   let inflated: Inflated;
   try {
     // Bun.gunzipSync knows no ceiling; this one stops as soon as it is reached.
-    inflated = gunzipSync(body, {
-      maxOutputLength: Math.max(1, inflatedBytesMax), // 0 is refused as an argument
-      info: true,
-    }) as unknown as Inflated; // `info` changes what is returned, and the types do not say so
+    // `info` changes what is returned, and the types do not say so.
+    inflated = gunzipSync(body, optionsOf(inflatedBytesMax)) as unknown as Inflated;
   } catch (error) {
     throw isTooLarge(error) ? tooLarge(inflatedBytesMax) : badGzip(error);
   }
+  return checked(inflated, body, inflatedBytesMax);
+}
 
-  const { buffer, engine } = inflated;
+/** The same on a thread of the runtime's, for bodies that take their time: packet.isDeflated. */
+export function inflateLater(body: Uint8Array, inflatedBytesMax: number): Promise<Uint8Array> {
+  const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+  gunzip(body, { ...optionsOf(inflatedBytesMax), chunkSize: pieceBytes }, (error, result) => {
+    if (error) {
+      reject(isTooLarge(error) ? tooLarge(inflatedBytesMax) : badGzip(error));
+      return;
+    }
+    try {
+      resolve(checked(result as unknown as Inflated, body, inflatedBytesMax)); // as above
+    } catch (wrong) {
+      reject(wrong);
+    }
+  });
+  return promise;
+}
+
+/** Inflated at once on that thread; the pieces are put together on this one. */
+const pieceBytes = 256 * 1024;
+
+function optionsOf(inflatedBytesMax: number) {
+  const maxOutputLength = Math.max(1, inflatedBytesMax); // 0 is refused as an argument
+  return { maxOutputLength, info: true };
+}
+
+function checked(
+  { buffer, engine }: Inflated,
+  body: Uint8Array,
+  inflatedBytesMax: number,
+): Uint8Array {
   if (buffer.length > inflatedBytesMax) throw tooLarge(inflatedBytesMax);
   // zlib itself passes over zeros behind the member, as padding.
   if (engine.bytesWritten !== body.length) throw badGzip("bytes follow the member");

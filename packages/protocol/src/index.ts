@@ -1,6 +1,6 @@
 /** The wire: bytes to packets and back. No socket, no clock, no I/O. */
 
-export { compressBody, decompressBody } from "#gzip";
+export { compressBody, decompressBody, inflateLater } from "#gzip";
 export {
   CloseCode,
   type CloseCodeName,

@@ -35,6 +35,8 @@ export interface Request {
   readonly body: Uint8Array;
   /** True if the body was compressed on the wire, or shall be. */
   readonly gzip: boolean;
+  /** The body is still compressed, by `inflatedNowBytesMax`: `inflateLater` is for it. */
+  readonly isDeflated?: true;
   readonly verification: Verification | null;
 }
 
@@ -46,6 +48,8 @@ export interface Response {
   readonly metadata: Metadata;
   readonly body: Uint8Array;
   readonly gzip: boolean;
+  /** The body is still compressed, by `inflatedNowBytesMax`: `inflateLater` is for it. */
+  readonly isDeflated?: true;
   readonly verification: Verification | null;
 }
 
@@ -55,6 +59,8 @@ export interface Push {
   readonly metadata: Metadata;
   readonly body: Uint8Array;
   readonly gzip: boolean;
+  /** The body is still compressed, by `inflatedNowBytesMax`: `inflateLater` is for it. */
+  readonly isDeflated?: true;
   readonly verification: Verification | null;
 }
 

@@ -32,6 +32,8 @@ export interface DecoderLimits {
   /** On the wire, so compressed if the body is compressed. At most 16,777,215. */
   readonly bodyBytesMax: number;
   readonly inflatedBytesMax: number;
+  /** A body that becomes larger is handed on as it is, `isDeflated`. Not set: none is. */
+  readonly inflatedNowBytesMax?: number;
   /** Bodies of command 1, on the wire and inflated: they are answered in every state. [§9] */
   readonly heartbeatBytesMax: number;
   /**
@@ -102,6 +104,17 @@ export function parsePacket(
   version: Version,
   limits: DecoderLimits,
 ): Packet {
+  return readPacket(bytes, at, version, limits, true);
+}
+
+/** `mayInflate` false: the body is left as it is. */
+function readPacket(
+  bytes: Uint8Array,
+  at: number,
+  version: Version,
+  limits: DecoderLimits,
+  mayInflate: boolean,
+): Packet {
   const first = readUint8(bytes, at);
   const type = readType(bytes, at);
   const command = readUint8(bytes, at + 1);
@@ -113,9 +126,12 @@ export function parsePacket(
     bodyStart === headerEnd ? emptyMetadata : decodeMetadata(bytes, headerEnd, bodyStart);
   const gzip = (first & gzipFlag) !== 0;
   let body = bodyStart === bodyEnd ? emptyBody : part(bytes, bodyStart, bodyEnd);
-  if (gzip) {
-    const isHeartbeat = command === Command.heartbeat;
-    body = decompressBody(body, heartbeatOr(isHeartbeat, limits, limits.inflatedBytesMax));
+  if (gzip && mayInflate) {
+    const inflated = inflateNow(body, command === Command.heartbeat, limits);
+    if (inflated === null) {
+      return { ...readPacket(bytes, at, version, limits, false), isDeflated: true };
+    }
+    body = inflated;
   }
   const verification = (first & verifyFlag) === 0 ? null : readVerification(bytes, bodyEnd);
 
@@ -138,6 +154,31 @@ export function parsePacket(
   }
   const status = readUint8(bytes, at + 6);
   return { type: "response", command, requestId, status, metadata, body, gzip, verification };
+}
+
+/** Null: it becomes more than `inflatedNowBytesMax`, which is asked of it before of zlib. */
+function inflateNow(
+  body: Uint8Array,
+  isHeartbeat: boolean,
+  limits: DecoderLimits,
+): Uint8Array | null {
+  const most = heartbeatOr(isHeartbeat, limits, limits.inflatedBytesMax);
+  const nowMost = limits.inflatedNowBytesMax ?? most;
+  if (most <= nowMost) return decompressBody(body, most);
+  if (body.length > nowMost || claimedSize(body) > nowMost) return null;
+  try {
+    return decompressBody(body, nowMost);
+  } catch (error) {
+    // It is none of what it claims; whoever takes the time finds out what.
+    if (error instanceof ProtocolError && error.fault === "too-large") return null;
+    throw error;
+  }
+}
+
+/** The size of its last member, by its own word. [RFC 1952, 2.3.1] */
+function claimedSize(body: Uint8Array): number {
+  const at = body.length - 4;
+  return at < 0 ? 0 : new DataView(body.buffer, body.byteOffset + at, 4).getUint32(0, true);
 }
 
 function heartbeatOr(isHeartbeat: boolean, limits: DecoderLimits, limit: number): number {

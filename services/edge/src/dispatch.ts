@@ -5,11 +5,11 @@ import {
   Command,
   decodeMessage,
   decodeTcpHandshake,
-  type EndingName,
   gatewayErrors,
   type Packet,
   type Request,
 } from "@holdfast/protocol";
+import { heartbeatAnswered } from "./frames.ts";
 import { forward } from "./handlers/forward.ts";
 import { logIn } from "./handlers/login.ts";
 import { takeInflated } from "./inflate-rate.ts";
@@ -59,7 +59,7 @@ export function release(peer: Peer): void {
 
 /** It may send again, or has its turn. Called by inflow.ts. */
 export function readOn(peer: Peer): void {
-  if (!peer.isKept) provingNothing(peer, readKept);
+  if (!peer.isKept) provingNothing(peer, readKept); // which asks for the rest
 }
 
 /** What was kept may have been sent before our answer. [D20] */
@@ -101,7 +101,7 @@ function drainDecoder(peer: Peer): void {
       holdBytes(peer, 0);
       return;
     }
-    if (peer.isKept || peer.isWaiting) {
+    if (peer.isKept || peer.isWaiting || peer.inflatingBytes > 0) {
       peer.connection.pause();
       hold(peer, decoder.pendingBytes);
       return;
@@ -124,7 +124,7 @@ function drainDecoder(peer: Peer): void {
  */
 function hold(peer: Peer, unfinishedBytes: number): void {
   const { node } = peer;
-  const bytes = unfinishedBytes + peer.waitingBytes;
+  const bytes = unfinishedBytes + peer.waitingBytes + peer.inflatingBytes;
   const isMore = bytes > peer.heldBytes;
   if (bytes !== peer.heldBytes) holdBytes(peer, bytes);
   const share = peer.isWaiting ? 1 / 2 : 1;
@@ -173,6 +173,32 @@ function arrived(peer: Peer, packet: Packet): void {
   node.inflow.packet(peer);
   // The client's first packet after its answer shows that it has its new session id. [D20]
   if (phase.at === "open") phase.held.proven = true;
+  if (packet.isDeflated) inflate(peer, packet);
+  else whole(peer, packet);
+}
+
+/** What follows it waits, so that its sender is answered in order. */
+function inflate(peer: Peer, packet: Packet): void {
+  const { node, connection } = peer;
+  const { length } = packet.body;
+  peer.inflatingBytes = length;
+  connection.pause();
+  if (connection.transport === "ws") hold(peer, connection.heldBytes);
+  node.inflating
+    .inflate(packet.body, node.limits.open.inflatedBytesMax, () => peer.phase.at !== "closed")
+    .then((body) => {
+      peer.inflatingBytes = 0;
+      if (body === null || peer.phase.at === "closed" || peer.finishUntilMs > 0) return;
+      const { isDeflated: _, ...rest } = packet;
+      whole(peer, { ...rest, body });
+      if (!peer.isKept) provingNothing(peer, takeUp);
+    })
+    .catch((error) => spoiled(peer, error));
+}
+
+/** A packet with its body as it was meant. */
+function whole(peer: Peer, packet: Packet): void {
+  const { node } = peer;
   if (packet.gzip && !mayInflate(peer, packet.body.length)) return;
   const isControl = packet.command <= Command.reconnect;
   node.metrics.received(
@@ -287,7 +313,7 @@ function enqueue(peer: Peer, item: Request | Uint8Array, bytes: number): void {
   wait(peer, item, bytes);
 }
 
-function wait(peer: Peer, item: Request | Uint8Array, bytes: number): void {
+function wait(peer: Peer, item: Packet | Uint8Array, bytes: number): void {
   peer.waiting ??= [];
   peer.waiting.push(item);
   peer.waitingBytes += bytes;
@@ -310,14 +336,18 @@ function takeUp(peer: Peer): void {
   const { waiting } = peer;
   forgetWaiting(peer);
   holdBytes(peer, 0);
-  for (const item of waiting ?? []) handleWaiting(peer, item);
-  if (peer.isWaiting) hold(peer, peer.decoder?.pendingBytes ?? peer.connection.heldBytes);
+  for (const item of waiting ?? []) {
+    if (peer.inflatingBytes === 0) handleWaiting(peer, item);
+    else wait(peer, item, item instanceof Uint8Array ? item.length : item.body.length);
+  }
+  const isHeldBack = peer.isWaiting || peer.inflatingBytes > 0;
+  if (isHeldBack) hold(peer, peer.decoder?.pendingBytes ?? peer.connection.heldBytes);
   else readKept(peer);
 }
 
 /** What has been read and not looked at, then what has not been read. */
 function readKept(peer: Peer): void {
-  if (peer.phase.at === "closed") return;
+  if (peer.phase.at === "closed" || peer.inflatingBytes > 0) return;
   const { connection, node } = peer;
   node.inflow.begin(peer, 0);
   if (connection.transport === "ws") {
@@ -325,10 +355,10 @@ function readKept(peer: Peer): void {
     held(peer);
   } else {
     drainDecoder(peer);
-    const mustStop = peer.isWaiting || peer.isKept || peer.decoder?.isHeldByLimit === true;
-    if (!mustStop) connection.resume();
+    const isStopped = peer.isWaiting || peer.isKept || peer.inflatingBytes > 0;
+    if (!isStopped && peer.decoder?.isHeldByLimit !== true) connection.resume();
   }
-  node.inflow.end(peer);
+  node.inflow.end(peer, 0);
 }
 
 function handleWaiting(peer: Peer, item: Packet | Uint8Array): void {
@@ -336,50 +366,11 @@ function handleWaiting(peer: Peer, item: Packet | Uint8Array): void {
   if (phase.at === "closed") return;
   const limits = phase.at === "open" ? node.limits.open : node.limits.login;
   const packet = item instanceof Uint8Array ? decodeMessage(item, version, limits) : item;
+  if (packet.isDeflated) {
+    inflate(peer, packet);
+    return;
+  }
   if (packet !== item && packet.gzip && !mayInflate(peer, packet.body.length)) return;
   if (phase.at === "login" && packet.type === "request") tooEarly(peer, packet, false);
   else handle(peer, packet);
-}
-
-function heartbeatAnswered(peer: Peer, id: number): void {
-  if (peer.pingId === 0 || id !== peer.pingId) return;
-  peer.pingId = 0;
-  const { node } = peer;
-  node.metrics.roundTrip(peer.connection.transport, node.clock.monotonic() - peer.pingSentMs);
-}
-
-/** A WebSocket ping (null) or the payload of a pong: life, and perhaps the answer to our ping. */
-export function alive(peer: Peer, pong: Uint8Array | null): void {
-  if (peer.phase.at === "closed") return;
-  peer.isHeard = true;
-  if (pong === null) return;
-  if (peer.phase.at === "open") peer.phase.held.proven = true;
-  // A pong that repeats no ping of ours is tolerated, and tells nothing but life. [D32]
-  if (peer.pingPayload === null || !isSame(peer.pingPayload, pong)) return;
-  peer.pingPayload = null;
-  heartbeatAnswered(peer, peer.pingId);
-}
-
-function isSame(left: Uint8Array, right: Uint8Array): boolean {
-  return left.length === right.length && left.every((byte, index) => byte === right[index]);
-}
-
-/** A WebSocket is over before its end: by a close frame, by a breach of RFC 6455, or unopened. */
-export function leaving(peer: Peer, why: "closeFrame" | "violation" | "declined"): void {
-  if (peer.phase.at === "closed") return;
-  if (why === "violation") peer.node.metrics.decodeError(peer.connection.transport, "frame");
-  close(peer, endingOf[why]);
-}
-
-const endingOf = {
-  closeFrame: "clientLeft",
-  violation: "badFrame",
-  declined: "upgradeDeclined",
-} as const satisfies Record<string, EndingName>;
-
-/** [§11] */
-export function textMessage(peer: Peer): void {
-  if (peer.phase.at === "closed") return;
-  peer.node.metrics.decodeError(peer.connection.transport, "text_frame");
-  close(peer, "textMessage");
 }

@@ -11,23 +11,16 @@ import { createAdmission } from "./admission.ts";
 import { createCompression } from "./compression.ts";
 import type { EdgeConfig } from "./config.ts";
 import { createDeadlines } from "./deadlines.ts";
-import {
-  alive,
-  held,
-  leaving,
-  messageBytesMax,
-  readOn,
-  receive,
-  release,
-  textMessage,
-} from "./dispatch.ts";
+import { held, messageBytesMax, readOn, receive, release } from "./dispatch.ts";
 import { drainPeers } from "./drain.ts";
 import { createFaults } from "./faults.ts";
 import { createFence } from "./fence.ts";
+import { alive, leaving, textMessage } from "./frames.ts";
 import { gate, gateOfUpgrade, isFull } from "./gate.ts";
 import { closeEnded, closeLosers } from "./handlers/losers.ts";
 import { heartTimes } from "./heart.ts";
 import { createHub } from "./hub.ts";
+import { createInflating } from "./inflating.ts";
 import { createInflow } from "./inflow.ts";
 import { type ConnectEvent, createKicks, kickTickMs } from "./kicks.ts";
 import { createSweep, sweepIntervalMs } from "./liveness.ts";
@@ -112,6 +105,7 @@ export function createEdge(options: EdgeOptions): Edge {
     outboundBytes: () => budget.nodeBytes,
     bodyBytes: () => node.bodyBytes,
     inboundPaused: () => node.inflow.paused,
+    inflating: () => node.inflating.size,
     topics: () => node.pushes.topics.size,
     topicMemberships: () => node.pushes.memberships,
     pushesWaiting: () => node.pushes.waiting,
@@ -299,6 +293,7 @@ function createNode(options: EdgeOptions, clock: Clock): EdgeNode {
     watchdog: createWatchdog(() => node, clock.monotonic(), release),
     deadlines: createDeadlines(clock.monotonic()),
     rates: createRequestRates(config),
+    inflating: createInflating(),
     inflow: createInflow({
       ...{ settings: config, metrics: options.counts, now: () => clock.monotonic() },
       ...{ nextTurn: setImmediate, readOn },

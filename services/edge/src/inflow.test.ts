@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { createManualClock, createMetrics } from "@holdfast/runtime";
-import { createInflow, type InflowSettings, packetsPerTurn } from "./inflow.ts";
+import { createInflow, type InflowSettings, largeChunkBytes, packetsPerTurn } from "./inflow.ts";
 import { createEdgeMetrics } from "./metrics.ts";
 import type { Peer } from "./peer.ts";
 
@@ -29,7 +29,7 @@ function createRig(some: Partial<InflowSettings> = {}) {
       let left = waitingPackets.get(peer) ?? 0;
       for (; left > 0 && !peer.isWaiting; left--) inflow.packet(peer);
       waitingPackets.set(peer, left);
-      inflow.end(peer);
+      inflow.end(peer, 0);
     },
   });
   return {
@@ -48,7 +48,7 @@ function createRig(some: Partial<InflowSettings> = {}) {
     receive(peer: Peer, bytes: number, packets = 0) {
       inflow.begin(peer, bytes);
       for (let left = packets; left > 0 && !peer.isWaiting; left--) inflow.packet(peer);
-      inflow.end(peer);
+      inflow.end(peer, bytes);
     },
     turn() {
       for (const act of turns.splice(0)) act();
@@ -133,9 +133,9 @@ describe("createInflow", () => {
     const rig = createRig({ inboundBytesPerSecond: 0, inboundPacketsPerSecond: 0 });
     const peer = rig.connect();
 
-    rig.receive(peer, 1e12, packetsPerTurn);
+    rig.receive(peer, 1e4, packetsPerTurn);
     expect(peer.isWaiting).toBe(false);
-    rig.receive(peer, 1e12, packetsPerTurn + 1);
+    rig.receive(peer, 1e4, packetsPerTurn + 1);
 
     expect(peer.isWaiting).toBe(true);
     expect(rig.inflow.paused).toBe(0);
@@ -159,6 +159,26 @@ describe("createInflow", () => {
     rig.turn();
 
     expect(rig.readOn.slice(16)).toEqual([...peers.slice(16), ...peers.slice(0, 4)]);
+  });
+
+  test("a turn reads on for two whose chunks are large, and a byte less is not", () => {
+    const rig = createRig({ inboundBytesPerSecond: 0 });
+    const peers = Array.from({ length: 5 }, () => rig.connect());
+    const small = rig.connect();
+
+    for (const peer of peers) rig.receive(peer, largeChunkBytes);
+    rig.receive(small, largeChunkBytes - 1);
+    expect([...peers, small].map(({ isWaiting }) => isWaiting)).toEqual([
+      ...[true, true, true, true, true],
+      false,
+    ]);
+    rig.turn();
+    expect(rig.readOn).toEqual(peers.slice(0, 2));
+    rig.turn();
+    rig.turn();
+
+    expect(rig.readOn).toEqual(peers);
+    expect(rig.inflow.paused).toBe(0);
   });
 
   test("nobody reads on for a peer that has closed meanwhile", async () => {

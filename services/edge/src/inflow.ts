@@ -14,8 +14,8 @@ export interface Inflow {
   begin(peer: Peer, bytes: number): void;
   /** A packet has been read. It may be the last for now: see `peer.isWaiting`. */
   packet(peer: Peer): void;
-  /** All has been read that may be. */
-  end(peer: Peer): void;
+  /** All has been read of so many bytes that may be. */
+  end(peer: Peer, bytes: number): void;
   /** Its login has been accepted: from here it may send more than a stranger. */
   entered(peer: Peer): void;
   /** Calls back those whose time has come. */
@@ -33,8 +33,11 @@ export type InflowSettings = Pick<
 export const packetsPerTurn = 64;
 /** Of all that wait for a turn: what they cost the others together. */
 const packetsOfWaitingPerTurn = 512;
-/** And as many sockets, since each may bring a chunk of its own. */
+/** And as many sockets, since each may bring a chunk; one with large chunks stands for several. */
 const socketsPerTurn = 16;
+const socketsOfLarge = 8;
+/** Whoever brings as much at once is read again when others had their turn. */
+export const largeChunkBytes = 64 * 1024;
 /** Whoever has not logged in needs a few packets, and has this part of rates and bursts. */
 const strangerShare = 1 / 8;
 
@@ -72,8 +75,9 @@ export function createInflow(options: {
       peer.packetTokens--;
       if (--peer.packetsLeft < 0) stop(peer);
     },
-    end(peer) {
-      if (peer.byteTokens < 0) stop(peer);
+    end(peer, bytes) {
+      peer.isLarge = bytes >= largeChunkBytes;
+      if (peer.byteTokens < 0 || peer.isLarge) stop(peer);
     },
     entered(peer) {
       peer.byteTokens = bytesBurst;
@@ -132,16 +136,18 @@ export function createInflow(options: {
     const those = ready;
     ready = [];
     const packetsUntil = packetsRead + packetsOfWaitingPerTurn;
+    let count = 0;
     let sockets = 0;
     for (const peer of those) {
       if (packetsRead >= packetsUntil || sockets >= socketsPerTurn) break;
-      sockets++;
+      count++;
+      sockets += peer.isLarge ? socketsOfLarge : 1;
       if (peer.phase.at === "closed") continue;
       peer.isWaiting = false;
       readOn(peer);
     }
     // Whoever waits again is behind those who have not had their turn yet.
-    if (sockets < those.length) ready = those.slice(sockets).concat(ready);
+    if (count < those.length) ready = those.slice(count).concat(ready);
     if (ready.length > 0) schedule();
   }
 }

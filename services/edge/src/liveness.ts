@@ -64,7 +64,7 @@ function sweep(peer: Peer, nowMs: number, mayAct: boolean): boolean {
       return mayAct && isPinged(peer, nowMs);
     case "open":
       // While it is not read it cannot be heard; that is bounded by what it has sent.
-      if (peer.isHeard || peer.isWaiting) peer.lastSeenMs = nowMs;
+      if (peer.isHeard || peer.isWaiting || peer.inflatingBytes > 0) peer.lastSeenMs = nowMs;
       peer.isHeard = false;
       if (!mayAct) return false;
       if (nowMs - peer.lastSeenMs < node.config.heartbeatTimeoutMs) return isPinged(peer, nowMs);

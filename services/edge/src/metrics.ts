@@ -42,6 +42,7 @@ export interface EdgeReadings extends FenceReadings {
   readonly outboundBytes: () => number;
   readonly bodyBytes: () => number;
   readonly inboundPaused: () => number;
+  readonly inflating: () => number;
   readonly topics: () => number;
   readonly topicMemberships: () => number;
   readonly pushesWaiting: () => number;
@@ -332,6 +333,7 @@ function watch(metrics: Metrics, readings: EdgeReadings): void {
   gauge("requests_in_flight", "Requests that wait for an upstream", readings.callsInFlight);
   gauge("outbound_queue_bytes", "Bytes that wait for clients to read", readings.outboundBytes);
   gauge("body_memory_bytes", "Bodies being assembled or awaiting an answer", readings.bodyBytes);
+  gauge("inflating", "Large bodies being inflated, or waiting for it", readings.inflating);
   gauge("inbound_paused", "Connections not read now, as over their limit", readings.inboundPaused);
   gauge("topics", "Topics with a member on this node", readings.topics);
   gauge("topic_memberships", "Connections in topics, of all topics", readings.topicMemberships);

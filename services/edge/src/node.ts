@@ -8,6 +8,7 @@ import type { EdgeConfig } from "./config.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Fence } from "./fence.ts";
 import type { Hub } from "./hub.ts";
+import type { Inflating } from "./inflating.ts";
 import type { Inflow } from "./inflow.ts";
 import type { Kicks } from "./kicks.ts";
 import type { LoginLimits } from "./login-limits.ts";
@@ -39,6 +40,7 @@ export interface EdgeNode {
   readonly deadlines: Deadlines;
   readonly rates: RequestRates;
   readonly inflow: Inflow;
+  readonly inflating: Inflating;
   readonly admission: Admission;
   readonly addresses: AddressLimits;
   readonly loginLimits: LoginLimits;

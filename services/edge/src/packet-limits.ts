@@ -1,6 +1,7 @@
 /** How large a packet, and the message around it, may be: before a login, during it, and after. */
 import type { DecoderLimits } from "@holdfast/protocol";
 import type { EdgeConfig } from "./config.ts";
+import { inflatedNowBytesMax } from "./inflating.ts";
 
 export interface PacketLimits extends DecoderLimits {
   /** A WebSocket message; a larger one is not even put together. */
@@ -29,6 +30,7 @@ export function packetLimits(config: EdgeConfig): NodeLimits {
   const open = {
     bodyBytesMax: config.bodyBytesMax,
     inflatedBytesMax: config.inflatedBytesMax,
+    inflatedNowBytesMax,
     heartbeatBytesMax,
     messageBytesMax: Math.max(config.bodyBytesMax, heartbeatBytesMax) + headBytesMax + slackBytes,
   };

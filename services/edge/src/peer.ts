@@ -106,6 +106,10 @@ export class Peer {
   inflowMs = 0; // when they were filled
   /** Of what has just been read; below 0: the next turn has more. */
   packetsLeft = Number.POSITIVE_INFINITY;
+  /** Of its packet that is being inflated, on the wire; 0: none. What follows waits. */
+  inflatingBytes = 0;
+  /** Its latest chunk was a large one. */
+  isLarge = false;
   /** It is not read, and what has been read is not looked at, until inflow.ts says so. */
   isWaiting = false;
 

@@ -240,7 +240,7 @@ export function createTcpTransport<P>(options: TcpOptions<P>): Transport {
     const { events } = options;
     events.begins(connection.peer, chunk.length);
     events.data(connection.peer, chunk);
-    events.ends(connection.peer);
+    events.ends(connection.peer, chunk.length);
   }
 
   function drained({ data: connection }: TcpSocket<P>): void {

@@ -59,7 +59,7 @@ export interface ConnectionEvents<P> {
   /** So many bytes have come off the socket, and are told next. */
   begins(peer: P, bytes: number): void;
   /** They have been told, or kept. */
-  ends(peer: P): void;
+  ends(peer: P, bytes: number): void;
   /** WebSocket: a frame that is no message, or only a part of one. */
   frame(peer: P): void;
   /** TCP: a chunk, cut anywhere. WebSocket: one binary message. The bytes are the receiver's. */

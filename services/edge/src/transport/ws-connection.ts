@@ -147,7 +147,7 @@ export class WsConnection<P> implements Connection, FrameTarget {
     else this.readChunk(chunk);
     const isHolding = this.assembly !== null || this.unread !== null;
     if (!this.isEnding && (wasHolding || isHolding)) this.released();
-    events.ends(this.upgraded);
+    events.ends(this.upgraded, chunk.length);
   }
 
   /** Its request is answered with this, and the caller ends it. */

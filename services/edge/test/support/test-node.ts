@@ -15,6 +15,7 @@ import { createDeadlines } from "../../src/deadlines.ts";
 import { readOn, release } from "../../src/dispatch.ts";
 import { createFence } from "../../src/fence.ts";
 import { createHub } from "../../src/hub.ts";
+import { createInflating } from "../../src/inflating.ts";
 import { createInflow } from "../../src/inflow.ts";
 import { createKicks } from "../../src/kicks.ts";
 import { createLoginLimits } from "../../src/login-limits.ts";
@@ -81,6 +82,7 @@ export function createTestNode(
     watchdog: createWatchdog(() => node, clock.monotonic(), release),
     deadlines: createDeadlines(clock.monotonic()),
     rates: createRequestRates(config),
+    inflating: createInflating(),
     inflow: createInflow({
       ...{ settings: config, metrics: counts, now, nextTurn: setImmediate, readOn },
     }),
