@@ -23,7 +23,7 @@ const collectEvery = 4;
 /** With nobody there and no garbage: code that was compiled since. */
 const keptBytesMax = 2 * mebibyte;
 /** Idle connections whose cost is measured before and after. */
-const idle = 1000;
+const idle = 2000;
 /** Sessions are short-lived here: in the end even their records must be gone. */
 const sessionMs = 60_000;
 /** Two edges live through it all; the third is drained again and again. */
@@ -76,8 +76,8 @@ async function soak(trial: Trial, collector: Collector, minutes: number): Promis
     await Bun.sleep(firstMs);
     await first.stop();
   });
-  const cost = trial.size === "long" ? await costOfIdle(lab, collector, idle) : null;
   const before = { ...(await quiet(lab, monitor)), keys: empty.keys };
+  const cost = trial.size === "long" ? await costOfIdle(lab, collector, idle) : null;
   const aliveBefore = await collectAll(lab, collector);
   const churn = await startChurn(lab, trial.seed);
   const looks = await watch({ trial, lab, monitor, collector }, minutes * 60_000);
@@ -88,7 +88,10 @@ async function soak(trial: Trial, collector: Collector, minutes: number): Promis
   const { length } = churn.surprises;
   trial.measure({ promise, what: "answers nobody expected", exactly: 0, measured: length });
   tellGrowth(trial, looks, minutes);
-  if (cost !== null) tellCost(trial, cost, await costOfIdle(lab, collector, idle));
+  if (cost !== null) {
+    await quiet(lab, monitor).catch(() => {}); // what is left then is told below
+    tellCost(trial, cost, await costOfIdle(lab, collector, idle));
+  }
   await tellRest(trial, lab, monitor, before);
   tellKept(trial, aliveBefore, await collectAll(lab, collector));
 }
@@ -118,7 +121,7 @@ async function quiet(lab: Lab, monitor: number): Promise<Look> {
     last = now;
     return now.atMs - sinceMs > keepTopicMs + 3000;
   };
-  await until("the first round to be over", isQuiet, 60_000);
+  await until("everybody to be gone", isQuiet, 60_000);
   return last;
 }
 

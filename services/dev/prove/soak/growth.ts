@@ -24,7 +24,7 @@ const million = 1_000_000;
 const warmUpPart = 1 / 3;
 /** Of so many looks the lowest counts where the engine alone collects: by then it has. */
 const window = 60;
-/** MiB: with 15 of them alive the engine has collected all at a heap of 34 at the latest. */
+/** MiB: with 15 alive the engine was seen to collect all at a heap of 20 to 41. */
 const residentMax = 160;
 /** Less says too little to be judged. */
 const judgedMinutes = 20;

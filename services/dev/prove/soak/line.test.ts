@@ -54,10 +54,12 @@ describe("uncertainty", () => {
     expect(missesOf(0.7)).toBeLessThan(0.15);
   });
 
-  test("line without noise is certain, and one of three points is not", () => {
+  test("line without noise is certain, and one of two or three points is not", () => {
     expect(lineThrough(series((minute) => minute)).uncertainty).toBeLessThan(1e-6);
-    const three = series((minute) => minute % 2).slice(0, 3);
-    expect(lineThrough(three).uncertainty).toBe(Number.POSITIVE_INFINITY);
+    for (const count of [2, 3]) {
+      const few = series((minute) => minute % 2).slice(0, count);
+      expect(lineThrough(few).uncertainty).toBe(Number.POSITIVE_INFINITY);
+    }
   });
 });
 

@@ -64,6 +64,7 @@ export function lineThrough(points: readonly Point[]): Line {
 /** Points that stray as their neighbours do count for less than so many of their own. */
 function errorOf(strays: readonly number[], variance: number): number {
   const sum = strays.reduce((all, stray) => all + stray ** 2, 0);
+  if (strays.length < 3) return Number.POSITIVE_INFINITY;
   if (sum === 0) return 0;
   const before = (index: number) => strays[index - 1] ?? 0;
   const shared = strays.reduce((all, stray, index) => all + stray * before(index), 0);
