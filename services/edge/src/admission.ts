@@ -7,6 +7,7 @@
 import type { EdgeConfig } from "./config.ts";
 import type { EdgeMetrics, LoginKind } from "./metrics.ts";
 import type { Peer } from "./peer.ts";
+import { createQueue } from "./queue.ts";
 import { type Bucket, take } from "./request-rates.ts";
 
 /** left: the peer is gone. late: it would wait, or has waited, too long, or the store is away. */
@@ -45,6 +46,7 @@ export type AdmissionSettings = Pick<
 >;
 
 interface Ticket {
+  readonly peer: Peer;
   readonly kind: LoginKind;
   readonly sinceMs: number;
   readonly decide: (verdict: Verdict) => void;
@@ -75,7 +77,9 @@ export function createAdmission(options: {
   const loginQueueMs = Math.min(settings.loginQueueMs, reconnectHoldMs);
   const eachMs = loginRate === 0 ? 0 : 1000 / loginRate;
   const bucket: Bucket = { tokens: loginBurst, filledMs: now() };
-  const waiting = new Map<Peer, Ticket>(); // in the order of their arrival
+  const waiting = new Map<Peer, Ticket>();
+  /** In the order of their arrival, with some that wait no more. */
+  const queue = createQueue<Ticket>();
   const none = Promise.resolve<Verdict>("late");
   let inFlight = 0;
   let inFlightPeak = 0;
@@ -98,7 +102,7 @@ export function createAdmission(options: {
     },
     left(peer) {
       const ticket = waiting.get(peer);
-      if (ticket) decide(peer, ticket, "left", now());
+      if (ticket) decide(ticket, "left", now());
       // Once its turn would have been, others have counted on it.
       if (peer.placeMs > 0 && peer.placeMs > now()) expectedMs -= eachMs;
       peer.placeMs = 0;
@@ -137,7 +141,9 @@ export function createAdmission(options: {
       return none;
     }
     const { promise, resolve } = Promise.withResolvers<Verdict>();
-    waiting.set(peer, { kind, sinceMs: nowMs, decide: resolve });
+    const ticket = { peer, kind, sinceMs: nowMs, decide: resolve };
+    waiting.set(peer, ticket);
+    queue.push(ticket);
     return promise;
   }
 
@@ -151,10 +157,10 @@ export function createAdmission(options: {
 
   /** Whoever came now might wait too long. */
   function isLong(nowMs: number): boolean {
-    const first = waiting.values().next();
-    if (first.done) return false;
+    const next = first();
+    if (next === undefined) return false;
     // By its length; and by what the first has waited, when the store is slower than the rate.
-    const isSlow = nowMs - first.value.sinceMs > loginQueueMs * 0.75;
+    const isSlow = nowMs - next.sinceMs > loginQueueMs * 0.75;
     return isSlow || waiting.size * eachMs > loginQueueMs;
   }
 
@@ -171,16 +177,25 @@ export function createAdmission(options: {
     if (isAway()) refuseAuths(nowMs);
     release(nowMs); // first: after a moment in which nothing ran, there is room for many
     // All wait equally long at most, so the first is the next to be late.
-    for (const [peer, ticket] of waiting) {
-      if (nowMs - ticket.sinceMs < reconnectHoldMs) break;
-      decide(peer, ticket, "late", nowMs);
+    for (let next = first(); next !== undefined; next = first()) {
+      if (nowMs - next.sinceMs < reconnectHoldMs) break;
+      decide(next, "late", nowMs);
+    }
+  }
+
+  /** Of those that wait. */
+  function first(): Ticket | undefined {
+    for (;;) {
+      const ticket = queue.first();
+      if (ticket === undefined || waiting.get(ticket.peer) === ticket) return ticket;
+      queue.shift();
     }
   }
 
   /** While the store is away an Auth is told at once; a Reconnect goes on hoping. [§13.2] */
   function refuseAuths(nowMs: number): void {
-    for (const [peer, ticket] of waiting) {
-      if (ticket.kind === "auth") decide(peer, ticket, "late", nowMs);
+    for (const ticket of waiting.values()) {
+      if (ticket.kind === "auth") decide(ticket, "late", nowMs);
     }
   }
 
@@ -189,15 +204,16 @@ export function createAdmission(options: {
   }
 
   function release(nowMs: number): void {
-    for (const [peer, ticket] of waiting) {
+    for (let next = first(); next !== undefined; next = first()) {
       if (inFlight >= redisInFlightMax || !take(bucket, loginRate, loginBurst, nowMs)) return;
       start();
-      decide(peer, ticket, "in", nowMs);
+      decide(next, "in", nowMs);
     }
   }
 
-  function decide(peer: Peer, ticket: Ticket, verdict: Verdict, nowMs: number): void {
-    waiting.delete(peer);
+  function decide(ticket: Ticket, verdict: Verdict, nowMs: number): void {
+    waiting.delete(ticket.peer);
+    if (waiting.size === 0) first(); // so that nobody who has left is kept
     const outcome = verdict === "in" ? "queued" : verdict === "late" ? "refused" : "left";
     metrics.loginAdmitted(outcome, nowMs - ticket.sinceMs);
     ticket.decide(verdict);

@@ -4,6 +4,7 @@
  * renewals are bounded by themselves.
  */
 import type { SessionRegistry } from "@holdfast/session";
+import { createQueue } from "./queue.ts";
 
 export interface BoundedRegistry extends SessionRegistry {
   readonly lane: { readonly inFlight: number; readonly waiting: number; readonly peak: number };
@@ -26,7 +27,7 @@ export function boundRegistry(registry: SessionRegistry, inFlightMax: number): B
 }
 
 export function createLane(inFlightMax: number) {
-  const waiting = new Set<() => void>(); // in order
+  const waiting = createQueue<() => void>();
   let inFlight = 0;
   let peak = 0;
 
@@ -51,7 +52,7 @@ export function createLane(inFlightMax: number) {
       return start(call);
     }
     return new Promise((resolve, reject) => {
-      waiting.add(() => start(call).then(resolve, reject));
+      waiting.push(() => start(call).then(resolve, reject));
     });
   }
 
@@ -65,12 +66,8 @@ export function createLane(inFlightMax: number) {
 
   /** The next takes over the place. */
   function end(): void {
-    const first = waiting.values().next();
-    if (first.done) {
-      inFlight--;
-      return;
-    }
-    waiting.delete(first.value);
-    first.value();
+    const next = waiting.shift();
+    if (next === undefined) inFlight--;
+    else next();
   }
 }
