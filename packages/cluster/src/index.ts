@@ -20,3 +20,4 @@ export {
   type MemoryHubOptions,
 } from "./memory.ts";
 export { isName } from "./name.ts";
+export { parseNatsUrls } from "./nats-urls.ts";

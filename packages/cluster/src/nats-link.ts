@@ -17,10 +17,11 @@ import {
 import type { BusFault } from "./bus.ts";
 import { withDeadline } from "./deadline.ts";
 import type { Draft } from "./draft.ts";
-import { explain, type NatsAddress, parseNatsUrls } from "./nats-address.ts";
+import { explain } from "./nats-address.ts";
 import { createDrafts } from "./nats-draft.ts";
 import { type TakeOptions, takeMessages } from "./nats-take.ts";
 import { bytesReadBy, mendTransport } from "./nats-transport.ts";
+import { type NatsAddress, parseNatsUrls } from "./nats-urls.ts";
 import { createPulse } from "./pulse.ts";
 import { createWindow } from "./window.ts";
 

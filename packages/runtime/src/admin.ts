@@ -15,6 +15,8 @@ export interface Readiness {
 export interface AdminOptions {
   readonly host: string;
   readonly port: number;
+  /** What names the port to an operator: "EDGE_ADMIN_PORT". */
+  readonly setting?: string;
   readonly metrics: Pick<Metrics, "text" | "contentType">;
   readonly isReady: () => Readiness;
   /** Lets somebody who is not on this machine act. Null: only this machine may. */
@@ -49,7 +51,8 @@ export function startAdmin(options: AdminOptions): Admin {
     // A listener with a TCP host always has a port.
     return { port: server.port ?? port, stop: () => server.stop(true) };
   } catch (error) {
-    throw listenFailure({ what: "admin", host, port }, error);
+    const what = options.setting === undefined ? "admin" : `admin (${options.setting})`;
+    throw listenFailure({ what, host, port }, error);
   }
 }
 

@@ -110,7 +110,13 @@ describe("readSettings", () => {
     ["EDGE_PORT", "0x50", "an integer from 0 to 65535"],
     ["EDGE_IDLE_MS", "999", "milliseconds from 1000 to 600000"],
     ["EDGE_IDLE_MS", "600001", "milliseconds from 1000 to 600000"],
-    ["EDGE_IDLE_MS", "5s", "milliseconds from 1000 to 600000"],
+    ["EDGE_IDLE_MS", "5s", "milliseconds from 1000 to 600000; write 5000"],
+    ["EDGE_IDLE_MS", "1.5 min", "milliseconds from 1000 to 600000; write 90000"],
+    ["EDGE_IDLE_MS", "5,000", "milliseconds from 1000 to 600000; write 5000"],
+    ["EDGE_IDLE_MS", "5 apples", "milliseconds from 1000 to 600000"],
+    ["EDGE_IDLE_MS", "NaN", "milliseconds from 1000 to 600000"],
+    ["EDGE_BODY_BYTES_MAX", "64k", "bytes from 1 to 16777215; write 65536"],
+    ["EDGE_BODY_BYTES_MAX", "1.5 MiB", "bytes from 1 to 16777215; write 1572864"],
     ["EDGE_BODY_BYTES_MAX", "0", "bytes from 1 to 16777215"],
     ["EDGE_BODY_BYTES_MAX", "16777216", "bytes from 1 to 16777215"],
     ["EDGE_SHARE", "1.1", "a number from 0 to 1"],
@@ -160,9 +166,19 @@ describe("readSettings", () => {
     ]);
   });
 
+  test("settings that are nearly known are mistakes, told with all others", () => {
+    const mistakes = mistakesOf(table, { EDGE_PRT: "1", EDGE_TLS: "yes", HOLDFAST_IDLE_MS: "1" });
+
+    expect(mistakes.split("\n")).toEqual([
+      "EDGE_PRT is not known: did you mean EDGE_PORT?",
+      "HOLDFAST_IDLE_MS is not known: did you mean EDGE_IDLE_MS?",
+      'EDGE_TLS is "yes": must be true or false, or 1 or 0',
+    ]);
+  });
+
   test("settings that nobody knows are warnings, never mistakes", () => {
     const environment = {
-      EDGE_PRT: "1",
+      EDGE_FOREIGN: "1",
       EDGE_SERVICE_HOST: "10.0.0.1",
       EDGE_PORT_FILE: "/x",
       PATH: "/bin",
@@ -170,7 +186,7 @@ describe("readSettings", () => {
 
     const { unknown } = readSettings(table, environment, { prefix: "EDGE_" });
 
-    expect(unknown).toEqual(["EDGE_PORT_FILE", "EDGE_PRT", "EDGE_SERVICE_HOST"]);
+    expect(unknown).toEqual(["EDGE_FOREIGN", "EDGE_PORT_FILE", "EDGE_SERVICE_HOST"]);
   });
 });
 
@@ -229,7 +245,9 @@ describe("secrets in files", () => {
 
     const mistakes = mistakesOf(table, { EDGE_KEY_FILE: missing });
 
-    expect(mistakes).toBe(`EDGE_KEY_FILE is "${missing}": cannot be read (ENOENT)`);
+    expect(mistakes).toBe(
+      `EDGE_KEY_FILE is "${missing}": cannot be read: there is no such file (ENOENT)`,
+    );
   });
 
   test("secret whose file is empty is a mistake", () => {

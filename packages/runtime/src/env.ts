@@ -4,22 +4,41 @@
  * the business of each service's `config.ts`.
  */
 import { readFileSync } from "node:fs";
+import { meantBy } from "./near.ts";
+import { unreadable } from "./readable.ts";
 import type { Setting, SettingsTable, SettingsValues } from "./setting.ts";
 
 export class SettingsError extends Error {
   /** One sentence for each variable or rule. */
   readonly mistakes: readonly string[];
 
-  constructor(mistakes: readonly string[]) {
-    super(mistakes.join("\n"));
+  constructor(mistakes: readonly string[], options?: ErrorOptions) {
+    super(mistakes.join("\n"), options);
     this.name = "SettingsError";
     this.mistakes = mistakes;
   }
 }
 
+/** Reads; what SettingsError tells goes to the other mistakes, so that all are told together. */
+export async function collecting<T>(
+  mistakes: string[],
+  read: () => T | Promise<T>,
+): Promise<T | null> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    mistakes.push(...error.mistakes);
+    return null;
+  }
+}
+
 export interface Settings<T extends SettingsTable> {
   readonly values: SettingsValues<T>;
-  /** Variables with the service's prefix that no row names: worth a warning, never an error. */
+  /**
+   * Variables with the service's prefix that no row names, nor nearly names: worth a warning, never
+   * an error, since an older version may be told what only a newer one knows.
+   */
   readonly unknown: readonly string[];
 }
 
@@ -35,7 +54,10 @@ export function readSettings<T extends SettingsTable>(
     readonly rules?: readonly ((values: SettingsValues<T>) => string | null)[];
   },
 ): Settings<T> {
-  const mistakes: string[] = [];
+  const meant = mistyped(table, environment, options.prefix);
+  const mistakes = [...meant].map(([name, known]) => {
+    return `${name} is not known: did you mean ${known}?`;
+  });
   const values: Record<string, unknown> = {};
   const spoiled: string[] = [];
 
@@ -55,7 +77,7 @@ export function readSettings<T extends SettingsTable>(
   if (mistakes.length > 0) throw new SettingsError(mistakes);
   return {
     values: Object.freeze(typed),
-    unknown: unknownNames(table, environment, options.prefix),
+    unknown: unknownNames(table, environment, options.prefix).filter((name) => !meant.has(name)),
   };
 }
 
@@ -69,9 +91,28 @@ function readOne(name: string, setting: Setting<unknown>, environment: Environme
     return { value: setting.default };
   }
   const parsed = setting.schema.safeParse(found.text);
-  if (parsed.success) return { value: Object.freeze(parsed.data) };
   const shown = setting.isSecret ? "(hidden)" : JSON.stringify(found.text.slice(0, 100));
-  return { mistake: `${name} is ${shown}: must be ${setting.bounds}` };
+  if (!parsed.success) {
+    const hint = hintOf(setting.unit, found.text);
+    return { mistake: `${name} is ${shown}: must be ${setting.bounds}${hint}` };
+  }
+  const fault = setting.check?.(parsed.data) ?? null;
+  if (fault !== null) return { mistake: `${name} is ${shown}: ${fault}` };
+  return { value: Object.freeze(parsed.data) };
+}
+
+const scales: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  ms: { ms: 1, s: 1000, sec: 1000, m: 60_000, min: 60_000, h: 3_600_000, d: 86_400_000 },
+  bytes: { b: 1, k: 1024, kb: 1024, kib: 1024, m: 2 ** 20, mb: 2 ** 20, mib: 2 ** 20 },
+};
+
+/** Who has written a unit, or grouped the digits, is told the number. */
+function hintOf(unit: string, text: string): string {
+  const [, number, word = ""] = /^(\d[\d_,]*(?:\.\d+)?)\s*([a-z%]*)$/i.exec(text) ?? [];
+  if (number === undefined || !/[^\d.]/.test(text)) return "";
+  const scale = word === "" ? 1 : scales[unit]?.[word.toLowerCase()];
+  const value = scale === undefined ? Number.NaN : Number(number.replaceAll(/[_,]/g, "")) * scale;
+  return Number.isInteger(value) ? `; write ${value}` : "";
 }
 
 type Found = { readonly text: string | null } | { readonly mistake: string };
@@ -93,8 +134,7 @@ function textOrFile(name: string, environment: Environment): Found {
     const text = readFileSync(path, "utf8").trim();
     return text === "" ? { mistake: `${name}_FILE is "${path}": the file is empty` } : { text };
   } catch (error) {
-    const reason = error instanceof Error && "code" in error ? String(error.code) : String(error);
-    return { mistake: `${name}_FILE is "${path}": cannot be read (${reason})` };
+    return { mistake: `${name}_FILE is "${path}": ${unreadable(error)}` };
   }
 }
 
@@ -132,6 +172,24 @@ function tryRule<V>(
   } catch (thrown) {
     return { thrown };
   }
+}
+
+/** By the name that was given, the one that was meant. */
+function mistyped(
+  table: SettingsTable,
+  environment: Environment,
+  prefix: string,
+): ReadonlyMap<string, string> {
+  const known = Object.entries(table).flatMap(([name, { fromFile }]) => {
+    return fromFile ? [name, `${name}_FILE`] : [name];
+  });
+  const found = new Map<string, string>();
+  for (const [name, value = ""] of Object.entries(environment)) {
+    if (value.trim() === "") continue;
+    const meant = meantBy({ name, value }, { prefix, known });
+    if (meant !== null) found.set(name, meant);
+  }
+  return found;
 }
 
 function unknownNames(

@@ -17,8 +17,15 @@ export {
   type Readiness,
   startAdmin,
 } from "./admin.ts";
+export { checkedText } from "./check.ts";
 export { type Clock, createManualClock, type ManualClock, systemClock } from "./clock.ts";
-export { type Environment, readSettings, type Settings, SettingsError } from "./env.ts";
+export {
+  collecting,
+  type Environment,
+  readSettings,
+  type Settings,
+  SettingsError,
+} from "./env.ts";
 export { createLimiter, type Limiter } from "./limiter.ts";
 export { listenFailure } from "./listen.ts";
 export {
@@ -49,12 +56,15 @@ export {
   runService,
   type StopSignal,
 } from "./process.ts";
+export { unreadable } from "./readable.ts";
 export {
   boolean,
   bytes,
   choice,
   decimal,
   duration,
+  faultIn,
+  file,
   integer,
   list,
   optionalText,

@@ -7,6 +7,8 @@ import type { Log } from "./log.ts";
 
 export interface Part {
   readonly name: string;
+  /** Those that say how it starts, for whoever reads that it could not. */
+  readonly settings?: readonly string[];
   start(): Promise<void>;
   /** MUST be harmless after a `start` that failed. */
   stop(): Promise<void>;
@@ -78,7 +80,9 @@ export function runService(options: RunOptions): RunningService {
         await part.start();
       } catch (error) {
         callOff();
-        log.error("start_failed", { part: part.name, reason: sentence(error) });
+        const { name, settings = [] } = part;
+        const look = settings.length === 0 ? {} : { settings };
+        log.error("start_failed", { part: name, reason: sentence(error), ...look });
         if (!isStopping) end("start failed", 1);
         return;
       }

@@ -3,6 +3,7 @@
  * `env.ts` reads a whole table from the environment.
  */
 import { z } from "zod";
+import { fileFault } from "./readable.ts";
 
 export interface Setting<T> {
   readonly default: T;
@@ -17,6 +18,8 @@ export interface Setting<T> {
   /** May also come from the file that `NAME_FILE` names. */
   readonly fromFile: boolean;
   readonly schema: z.ZodType<T, string>;
+  /** What is wrong with a value that fits the schema, without showing it if secret; or null. */
+  check?(value: T): string | null;
 }
 
 export type SettingsTable = Readonly<Record<string, Setting<unknown>>>;
@@ -101,8 +104,22 @@ export function choice<const Word extends string>(
   };
 }
 
+/** A check from what throws a sentence, as parsers do. */
+export function faultIn(parse: (text: string) => unknown): (text: string) => string | null {
+  return (text) => {
+    try {
+      parse(text);
+      return null;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  };
+}
+
 interface TextOptions {
   readonly meaning: string;
+  /** Beyond the pattern: what is wrong with it, or null. */
+  readonly check?: (value: string) => string | null;
   /** Checks the whole text; `bounds` then says it in words. */
   readonly pattern?: RegExp;
   readonly bounds?: string;
@@ -116,12 +133,29 @@ export function text(options: TextOptions & { readonly default?: string }): Sett
     ...plain(options.default ?? "", bounds, options.meaning),
     isRequired: options.default === undefined,
     schema: textSchema(options),
+    ...(options.check === undefined ? {} : { check: options.check }),
   };
 }
 
 /** Null when it is not set. */
 export function optionalText(options: TextOptions): Setting<string | null> {
-  return { ...text({ ...options, default: "" }), default: null };
+  const { check, ...others } = options;
+  return {
+    ...text({ ...others, default: "" }),
+    default: null,
+    ...(check === undefined ? {} : { check: (value) => (value === null ? null : check(value)) }),
+  };
+}
+
+/** A file that is there at start; null when none is named. Changes of it are not seen here. */
+export function file(options: {
+  readonly meaning: string;
+  readonly holds: RegExp;
+  /** What it must hold, in words that follow "no". */
+  readonly what: string;
+}): Setting<string | null> {
+  const { meaning, holds, what } = options;
+  return optionalText({ meaning, check: (path) => fileFault(path, holds, what) });
 }
 
 /** Never shown; null when it is not set. `NAME_FILE` names a file that holds it. */

@@ -21,6 +21,7 @@ export {
   type Pulse,
 } from "./ledger.ts";
 export { createMemoryRegistry } from "./memory.ts";
+export { parseRedisUrl } from "./redis-url.ts";
 export {
   type Claim,
   defaultRegistrySettings,

@@ -37,16 +37,17 @@ export function parseRedisUrl(url: string): RedisPlace {
     throw new Error("Cannot read the Redis URL: redis-sentinel:// needs /name of the primary");
   }
   if (parts.length > (kind === "cluster" ? 0 : 1)) {
-    throw new Error(`Cannot read the Redis URL: /${parts.join("/")} is too much`);
+    throw new Error("Cannot read the Redis URL: its path has too many parts");
   }
   const list = hosts.split(",");
   if (kind === "single" && list.length > 1) {
     throw new Error("Cannot read the Redis URL: redis:// takes one host");
   }
-  const db = toNumber(parts[0] ?? "0", "database", 0, 1_000_000);
+  const db = toNumber(parts[0] ?? "0", "the database", 0, 1_000_000);
   const defaultPort = kind === "sentinel" ? 26379 : 6379;
+  const toHost = (text: string, index: number) => readHost(text, index + 1, defaultPort);
   return {
-    ...{ kind, isTls: scheme === "rediss", hosts: list.map((host) => toHost(host, defaultPort)) },
+    ...{ kind, isTls: scheme === "rediss", hosts: list.map(toHost) },
     ...{ ...toLogin(login), primaryName, db },
   };
 }
@@ -65,18 +66,26 @@ function toLogin(login: string | undefined): Pick<RedisPlace, "username" | "pass
   return { username: username || null, password: password || null };
 }
 
-function toHost(text: string, defaultPort: number): { host: string; port: number } {
+/** Names a host by its number: what is misread as one may be a password with a slash in it. */
+function readHost(text: string, number: number, defaultPort: number) {
   const match = /^(\[[0-9A-Fa-f:.]+\]|[^:[\]\s]+)(?::(\d+))?$/.exec(text);
-  if (!match?.[1]) throw new Error(`Cannot read the Redis URL: ${text} is no host`);
+  if (!match?.[1]) throw new Error(`Cannot read the Redis URL: host ${number} is none, ${encoded}`);
   const host = match[1].replace(/^\[|\]$/g, "");
-  return { host, port: match[2] ? toNumber(match[2], "port", 1, 65535) : defaultPort };
+  return {
+    host,
+    port: match[2] ? toNumber(match[2], `the port of host ${number}`, 1, 65535) : defaultPort,
+  };
 }
 
 function toNumber(text: string, what: string, least: number, most: number): number {
   const number = Number(text);
   if (/^\d+$/.test(text) && number >= least && number <= most) return number;
-  throw new Error(`Cannot read the Redis URL: ${what} ${text} is not from ${least} to ${most}`);
+  throw new Error(
+    `Cannot read the Redis URL: ${what} must be a number from ${least} to ${most}, ${encoded}`,
+  );
 }
+
+const encoded = "and : / @ in a password be percent-encoded";
 
 function decode(text: string): string {
   try {

@@ -60,7 +60,7 @@ export const elsewhere: readonly Elsewhere[] = [
     ...{ row: "D5", fault: "a configuration with a mistake, or too few descriptors" },
     ...{ metric: "up" },
     tells: "Prometheus's own: a process that cannot start exits 1 and says why on stderr",
-    test: "services/edge/src/config.test.ts",
+    test: "services/dev/test/configuration/bad-configuration.test.ts",
   },
   {
     ...{ row: "D6", fault: "another version is rolled out" },

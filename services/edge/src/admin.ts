@@ -36,6 +36,7 @@ export function createEdgeAdmin(config: EdgeConfig, metrics: Metrics): EdgeAdmin
         admin = startAdmin({
           host: config.adminHost ?? "0.0.0.0",
           port: config.adminPort,
+          setting: "EDGE_ADMIN_PORT",
           token: config.adminToken,
           metrics,
           isReady: () => target?.readiness() ?? { ready: false, reasons: ["starting"] },

@@ -151,6 +151,6 @@ describe("readEdgeConfig", () => {
   });
 
   test("unknown names with the prefix are told, and no mistake", () => {
-    expect(readEdgeConfig({ EDGE_TPC_PORT: "1" }, isEmbedded).unknown).toEqual(["EDGE_TPC_PORT"]);
+    expect(readEdgeConfig({ EDGE_FOREIGN: "1" }, isEmbedded).unknown).toEqual(["EDGE_FOREIGN"]);
   });
 });

@@ -101,8 +101,26 @@ const timerRules: readonly Rule[] = [
       : null,
 ];
 
+const descriptorsLeast = 256; // listeners, Redis, NATS, logs, and some clients
+
 const limitRules: readonly Rule[] = [
   slowestBody,
+  () =>
+    fileDescriptorsMax() < descriptorsLeast
+      ? `The limit of file descriptors is ${fileDescriptorsMax()}: must be at least ${descriptorsLeast} (ulimit -n, LimitNOFILE)`
+      : null,
+  (values) =>
+    values.EDGE_REQUEST_TIMEOUT_MS > values.EDGE_REQUEST_TIMEOUT_MAX_MS
+      ? "EDGE_REQUEST_TIMEOUT_MS must not be above EDGE_REQUEST_TIMEOUT_MAX_MS"
+      : null,
+  (values) =>
+    values.EDGE_BODY_BYTES_MAX > values.EDGE_NODE_BODY_BYTES_MAX
+      ? "EDGE_BODY_BYTES_MAX must not be above EDGE_NODE_BODY_BYTES_MAX"
+      : null,
+  (values) =>
+    values.EDGE_CONNECTIONS_MAX > 0 && values.EDGE_UNAUTHENTICATED_MAX > values.EDGE_CONNECTIONS_MAX
+      ? "EDGE_UNAUTHENTICATED_MAX must not be above EDGE_CONNECTIONS_MAX"
+      : null,
   (values) => {
     const most = Math.floor(0.8 * fileDescriptorsMax());
     return values.EDGE_CONNECTIONS_MAX > most
@@ -127,10 +145,45 @@ function slowestBody(values: Values): string | null {
   return "EDGE_BODY_BYTES_MAX must arrive within half of EDGE_HEARTBEAT_TIMEOUT_MS: raise EDGE_INBOUND_BYTES_PER_SECOND or EDGE_INBOUND_BYTES_BURST";
 }
 
-const serverRules: readonly Rule[] = (["EDGE_REDIS_URL", "EDGE_NATS_URL"] as const).map(
-  (name) => (values) =>
-    values[name] === null ? `${name} is not set: an edge cannot do without` : null,
-);
+const serverRules: readonly Rule[] = [
+  ...(["EDGE_REDIS_URL", "EDGE_NATS_URL"] as const).map(
+    (name): Rule =>
+      (values) =>
+        values[name] === null ? `${name} is not set: an edge cannot do without` : null,
+  ),
+  samePort("EDGE_TCP_PORT", "EDGE_WS_PORT"),
+  samePort("EDGE_TCP_PORT", "EDGE_ADMIN_PORT"),
+  samePort("EDGE_WS_PORT", "EDGE_ADMIN_PORT"),
+  (values) =>
+    values.EDGE_REDIS_CA_FILE !== null && !/^rediss/.test(values.EDGE_REDIS_URL ?? "rediss")
+      ? "EDGE_REDIS_CA_FILE is set: EDGE_REDIS_URL must then begin with rediss, for TLS"
+      : null,
+  (values) =>
+    values.EDGE_REDIS_SENTINEL_USER !== null && values.EDGE_REDIS_SENTINEL_PASSWORD === null
+      ? "EDGE_REDIS_SENTINEL_USER is set: EDGE_REDIS_SENTINEL_PASSWORD must be set as well"
+      : null,
+  (values) =>
+    values.EDGE_REDIS_SENTINEL_PASSWORD !== null && !isSentinel(values.EDGE_REDIS_URL)
+      ? "EDGE_REDIS_SENTINEL_PASSWORD is set: EDGE_REDIS_URL must then name Sentinels"
+      : null,
+];
+
+function isSentinel(url: string | null): boolean {
+  return url === null || /^rediss?-sentinel:/.test(url);
+}
+
+type PortName = Extract<keyof Values, `${string}_PORT`>;
+
+/** The admin port may be the same on another address of the machine. */
+function samePort(left: PortName, right: PortName): Rule {
+  return (values) => {
+    const hosts = [values.EDGE_HOST, right === "EDGE_ADMIN_PORT" ? values.EDGE_ADMIN_HOST : null];
+    const isApart = hosts.every((host) => host !== null && host !== "0.0.0.0" && host !== "::");
+    const isSame = values[left] === values[right] && values[left] !== 0;
+    if (!isSame || (right === "EDGE_ADMIN_PORT" && isApart && hosts[0] !== hosts[1])) return null;
+    return `${right} is ${values[right]}: must differ from ${left}`;
+  };
+}
 
 type DurationName = Extract<keyof Values, `${string}_MS`>;
 

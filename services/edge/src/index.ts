@@ -12,6 +12,7 @@ export type {
 } from "./push/pushes.ts";
 export type { TopicRule } from "./push/topic-rules.ts";
 export { commandsOf, edgeSettings } from "./settings.ts";
+export { type EdgeStartup, readEdgeStartup } from "./startup.ts";
 export {
   type CommandHandler,
   createEchoUpstream,

@@ -22,24 +22,23 @@ import {
 } from "@holdfast/session/redis";
 import manifest from "../package.json";
 import { createEdgeAdmin } from "./admin.ts";
-import { readEdgeConfig } from "./config.ts";
 import { watchDependencies } from "./dependencies.ts";
 import { createEdgeService, type EdgeService } from "./edge-service.ts";
 import { createEdgeMetrics } from "./metrics.ts";
 import { createNatsPush, type NatsPush } from "./push/nats-push.ts";
 import { createOrderMetrics } from "./push/order-metrics.ts";
 import { commandsOf, edgeSettings } from "./settings.ts";
+import { edgeSummary, readEdgeStartup } from "./startup.ts";
 import { createEchoUpstream } from "./upstream/memory.ts";
 import { createNatsUpstream, type NatsUpstream } from "./upstream/nats.ts";
-import { readRoutes } from "./upstream/route-file.ts";
 import { combineUpstreams } from "./upstream/upstream.ts";
 
-function main(): void {
-  const { config, values, unknown } = readEdgeConfig(process.env, { isEmbedded: false });
+async function main(): Promise<void> {
+  const startup = await readEdgeStartup(process.env);
+  const { config, values, unknown, routes, topicRules } = startup;
   const settings = printable(edgeSettings, values);
-  const { routes, topicRules } = readRoutes(config.routesFile, config.natsPrefix);
   if (process.argv.includes("--check-config")) {
-    process.stdout.write(`${JSON.stringify({ settings, unknown }, null, 2)}\n`);
+    process.stdout.write(edgeSummary(startup));
     return;
   }
   const log = createLog({ service: "edge", node: config.nodeId, level: config.logLevel });
@@ -64,6 +63,7 @@ function main(): void {
 
   const redisPart = {
     name: "redis",
+    settings: ["EDGE_REDIS_URL", "EDGE_START_TIMEOUT_MS"],
     async start() {
       assert(redisUrl !== null); // a rule of the configuration
       redis = await connectRedis({
@@ -88,6 +88,7 @@ function main(): void {
   };
   const natsPart = {
     name: "nats",
+    settings: ["EDGE_NATS_URL", "EDGE_START_TIMEOUT_MS"],
     async start() {
       assert(natsUrl !== null);
       nats = await connectNats({
@@ -183,7 +184,7 @@ function main(): void {
 }
 
 try {
-  main();
+  await main();
 } catch (error) {
   if (!(error instanceof SettingsError)) throw error;
   process.stderr.write(`Cannot start: the configuration has mistakes\n${error.message}\n`);

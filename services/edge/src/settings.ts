@@ -2,10 +2,14 @@
  * Every knob and limit of a node: name, default, bounds, unit, meaning. What the values mean
  * together is in config.ts. Defaults are those of the wire document. [§12]
  */
+
+import { parseNatsUrls } from "@holdfast/cluster";
 import {
   boolean,
   choice,
   duration,
+  faultIn,
+  file,
   integer,
   isOrigin,
   list,
@@ -13,8 +17,11 @@ import {
   secret,
   text,
 } from "@holdfast/runtime";
+import { parseRedisUrl } from "@holdfast/session";
 import { limitSettings } from "./limit-settings.ts";
 
+const certificate = { holds: /-----BEGIN CERTIFICATE-----/, what: "certificate in PEM" };
+const credentials = { holds: /-----BEGIN NATS USER JWT-----/, what: "credentials of a NATS user" };
 const afterSuspicion = ["refuse", "end"] as const;
 const fenceModes = ["auto", "strict", "available"] as const;
 const closeNotify = ["full", "none", "auto"] as const;
@@ -31,7 +38,12 @@ export const edgeSettings = {
   EDGE_HOST: optionalText({ meaning: "Address the client ports listen on. Not set: 0.0.0.0" }),
   EDGE_TCP_PORT: integer({ default: 9000, min: 0, max: 65535, meaning: "Raw TCP; 0: any free" }),
   EDGE_WS_PORT: integer({ default: 9001, min: 0, max: 65535, meaning: "WebSocket; 0: any free" }),
-  EDGE_WS_PATHS: list({ default: ["/", "/v2"], meaning: "Paths that accept an upgrade" }),
+  EDGE_WS_PATHS: list({
+    default: ["/", "/v2"],
+    isItem: (item) => /^\/[^\s?#]*$/.test(item),
+    bounds: "paths that begin with /",
+    meaning: "Paths that accept an upgrade",
+  }),
   EDGE_WS_ORIGINS: list({
     default: [],
     isItem: isOrigin,
@@ -59,13 +71,14 @@ export const edgeSettings = {
   EDGE_REDIS_URL: secret({
     pattern: /^redis(s|-sentinel|s-sentinel|-cluster|s-cluster)?:\/\/.+/,
     bounds: "a redis://, rediss://, redis-sentinel:// or redis-cluster:// address",
+    check: faultIn(parseRedisUrl),
     meaning: "Where sessions live; user and password may be part of it",
   }),
   EDGE_REDIS_SENTINEL_USER: optionalText({
     meaning: "Where the Sentinels have users of their own; those of the URL are for the data nodes",
   }),
   EDGE_REDIS_SENTINEL_PASSWORD: secret({ meaning: "Password of the Sentinels themselves" }),
-  EDGE_REDIS_CA_FILE: optionalText({ meaning: "Certificate authority for TLS to Redis" }),
+  EDGE_REDIS_CA_FILE: file({ ...certificate, meaning: "Certificate authority for TLS to Redis" }),
   EDGE_REDIS_PREFIX: optionalText({
     pattern: /^[A-Za-z0-9_:-]{1,32}$/,
     bounds: "1 to 32 of A-Z a-z 0-9 _ : -",
@@ -74,6 +87,7 @@ export const edgeSettings = {
   EDGE_NATS_URL: secret({
     pattern: /^(nats|tls):\/\/.+/,
     bounds: "one or more nats:// or tls:// addresses with commas between",
+    check: faultIn(parseNatsUrls),
     meaning: "Where nodes tell each other; user and password may be part of it",
   }),
   EDGE_NATS_PREFIX: text({
@@ -82,8 +96,8 @@ export const edgeSettings = {
     bounds: "1 to 4 parts of A-Z a-z 0-9 _ - with dots between",
     meaning: "First part of every subject, the same for all nodes and the token service",
   }),
-  EDGE_NATS_CREDENTIALS_FILE: optionalText({ meaning: "NATS credentials (.creds)" }),
-  EDGE_NATS_CA_FILE: optionalText({ meaning: "Certificate authority for TLS to NATS" }),
+  EDGE_NATS_CREDENTIALS_FILE: file({ ...credentials, meaning: "NATS credentials (.creds)" }),
+  EDGE_NATS_CA_FILE: file({ ...certificate, meaning: "Certificate authority for TLS to NATS" }),
   EDGE_ROUTES_FILE: optionalText({
     meaning: "Routes and topic rules, JSON; see upstreams.md. Not set: PREFIX.cmd.CODE for all",
   }),

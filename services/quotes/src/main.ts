@@ -6,6 +6,7 @@ import { hostname } from "node:os";
 import {
   type Admin,
   buildOf,
+  checkedText,
   createLog,
   createMetrics,
   type Part,
@@ -24,7 +25,8 @@ function main(): void {
   const { values: config, unknown } = readQuotesConfig(process.env);
   const settings = printable(quotesSettings, config);
   if (process.argv.includes("--check-config")) {
-    process.stdout.write(`${JSON.stringify({ settings, unknown }, null, 2)}\n`);
+    const read = { service: "quotes", table: quotesSettings, values: config, unknown };
+    process.stdout.write(checkedText({ ...read, notes: [] }));
     return;
   }
   const log = createLog({ service: "quotes", node: hostname(), level: config.QUOTES_LOG_LEVEL });

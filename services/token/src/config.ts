@@ -2,11 +2,14 @@
  * Every knob and limit of the token service. Read once, at start, from the environment; all
  * mistakes are reported together. Defaults are those of the wire document. [§12]
  */
+import { parseNatsUrls } from "@holdfast/cluster";
 import {
   bytes,
   choice,
   duration,
   type Environment,
+  faultIn,
+  file,
   integer,
   isNetwork,
   isOrigin,
@@ -18,7 +21,10 @@ import {
   secret,
   text,
 } from "@holdfast/runtime";
+import { parseRedisUrl } from "@holdfast/session";
 
+const certificate = { holds: /-----BEGIN CERTIFICATE-----/, what: "certificate in PEM" };
+const credentials = { holds: /-----BEGIN NATS USER JWT-----/, what: "credentials of a NATS user" };
 const second = 1000;
 const minute = 60 * second;
 const algorithms = /^(RS|PS|ES|HS)(256|384|512)$|^EdDSA$|^Ed25519$/;
@@ -48,13 +54,14 @@ export const tokenSettings = {
   TOKEN_REDIS_URL: secret({
     pattern: /^redis(s|-sentinel|s-sentinel|-cluster|s-cluster)?:\/\/.+/,
     bounds: "a redis://, rediss://, redis-sentinel:// or redis-cluster:// address",
+    check: faultIn(parseRedisUrl),
     meaning: "Where tokens and sessions live; user and password may be part of it",
   }),
   TOKEN_REDIS_SENTINEL_USER: optionalText({
     meaning: "Where the Sentinels have users of their own; those of the URL are for the data nodes",
   }),
   TOKEN_REDIS_SENTINEL_PASSWORD: secret({ meaning: "Password of the Sentinels themselves" }),
-  TOKEN_REDIS_CA_FILE: optionalText({ meaning: "Certificate authority for TLS to Redis" }),
+  TOKEN_REDIS_CA_FILE: file({ ...certificate, meaning: "Certificate authority for TLS to Redis" }),
   TOKEN_REDIS_PREFIX: text({
     default: "hf",
     pattern: /^[A-Za-z0-9_:-]{1,32}$/,
@@ -64,6 +71,7 @@ export const tokenSettings = {
   TOKEN_NATS_URL: secret({
     pattern: /^(nats|tls):\/\/.+/,
     bounds: "one or more nats:// or tls:// addresses with commas between",
+    check: faultIn(parseNatsUrls),
     meaning: "Where nodes are told of ended sessions; user and password may be part of it",
   }),
   TOKEN_NATS_PREFIX: text({
@@ -72,8 +80,8 @@ export const tokenSettings = {
     bounds: "1 to 4 parts of A-Z a-z 0-9 _ - with dots between",
     meaning: "First part of every subject, as the edges have it",
   }),
-  TOKEN_NATS_CREDENTIALS_FILE: optionalText({ meaning: "NATS credentials (.creds)" }),
-  TOKEN_NATS_CA_FILE: optionalText({ meaning: "Certificate authority for TLS to NATS" }),
+  TOKEN_NATS_CREDENTIALS_FILE: file({ ...credentials, meaning: "NATS credentials (.creds)" }),
+  TOKEN_NATS_CA_FILE: file({ ...certificate, meaning: "Certificate authority for TLS to NATS" }),
   // How long things may take.
   TOKEN_START_TIMEOUT_MS: duration({
     default: 10 * second,
@@ -167,6 +175,10 @@ export const tokenSettings = {
   }),
   // Bearer tokens of the users' own identity provider. [D27]
   TOKEN_JWT_JWKS: optionalText({
+    check: (place) =>
+      /^[a-z][a-z0-9+.-]*:\/\//i.test(place) && !place.startsWith("https://")
+        ? "must be a file, or an https:// address"
+        : null,
     meaning: "Public keys of whoever signs JWTs: a file, or an https address",
   }),
   TOKEN_JWT_KEY: secret({ meaning: "Instead: one public key in PEM, or the secret of HS256" }),
@@ -232,6 +244,16 @@ const rules = [
     !isPem(config.TOKEN_JWT_KEY) &&
     config.TOKEN_JWT_KEY.length < 32
       ? "TOKEN_JWT_KEY is shorter than 32 characters: a secret of HS256 must not be"
+      : null,
+  (config: TokenConfig) => {
+    const name = (["TOKEN_JWT_ISSUER", "TOKEN_JWT_AUDIENCE"] as const).find((one) => config[one]);
+    const hasKey = config.TOKEN_JWT_JWKS !== null || config.TOKEN_JWT_KEY !== null;
+    if (name === undefined || hasKey) return null;
+    return `${name} is set: TOKEN_JWT_JWKS or TOKEN_JWT_KEY must be set as well`;
+  },
+  (config: TokenConfig) =>
+    config.TOKEN_REDIS_CA_FILE !== null && !/^rediss/.test(config.TOKEN_REDIS_URL ?? "rediss")
+      ? "TOKEN_REDIS_CA_FILE is set: TOKEN_REDIS_URL must then begin with rediss, for TLS"
       : null,
   (config: TokenConfig) => (config.TOKEN_REDIS_URL === null ? "TOKEN_REDIS_URL must be set" : null),
   (config: TokenConfig) => (config.TOKEN_NATS_URL === null ? "TOKEN_NATS_URL must be set" : null),

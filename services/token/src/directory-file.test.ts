@@ -37,7 +37,9 @@ describe("openDirectory", () => {
 
     write({ apps: [{ key: "new" }] });
 
-    expect(reload).toThrow(new DirectoryError([`${path}: apps[0].secret: must be text`]));
+    expect(reload).toThrow(
+      new DirectoryError([`TOKEN_DIRECTORY_FILE is "${path}": apps[0].secret: must be text`]),
+    );
     expect(directory.app("old")).not.toBeNull();
   });
 
@@ -45,7 +47,9 @@ describe("openDirectory", () => {
     const path = join(folder, "missing.json");
 
     expect(() => openDirectory(path, defaults)).toThrow(
-      new DirectoryError([`${path}: cannot be read (ENOENT)`]),
+      new DirectoryError([
+        `TOKEN_DIRECTORY_FILE is "${path}": cannot be read: there is no such file (ENOENT)`,
+      ]),
     );
   });
 });

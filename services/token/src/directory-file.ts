@@ -3,6 +3,7 @@
  * restart. A file with a mistake changes nothing.
  */
 import { readFileSync } from "node:fs";
+import { unreadable } from "@holdfast/runtime";
 import { type Directory, DirectoryError, parseDirectory } from "./directory.ts";
 import type { IdentityDefaults } from "./identity.ts";
 
@@ -30,13 +31,11 @@ export function openDirectory(path: string, defaults: IdentityDefaults): Directo
 }
 
 function read(path: string, defaults: IdentityDefaults): Directory {
+  const told = (mistake: string) => `TOKEN_DIRECTORY_FILE is "${path}": ${mistake}`;
   try {
     return parseDirectory(readFileSync(path, "utf8"), defaults);
   } catch (error) {
-    if (error instanceof DirectoryError) {
-      throw new DirectoryError(error.mistakes.map((mistake) => `${path}: ${mistake}`));
-    }
-    const reason = error instanceof Error && "code" in error ? String(error.code) : String(error);
-    throw new DirectoryError([`${path}: cannot be read (${reason})`], { cause: error });
+    if (error instanceof DirectoryError) throw new DirectoryError(error.mistakes.map(told));
+    throw new DirectoryError([told(unreadable(error))], { cause: error });
   }
 }

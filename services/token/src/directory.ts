@@ -4,7 +4,14 @@
  * hash, so that looking one up tells nothing by its time.
  */
 import { createHash } from "node:crypto";
-import { type Address, isNetwork, isWithin, mistakesOf, parseNetworks } from "@holdfast/runtime";
+import {
+  type Address,
+  isNetwork,
+  isWithin,
+  mistakesOf,
+  parseNetworks,
+  SettingsError,
+} from "@holdfast/runtime";
 import type { Identity } from "@holdfast/session";
 import { z } from "zod";
 import { type IdentityDefaults, identityFields, identityOf } from "./identity.ts";
@@ -28,14 +35,8 @@ export interface Directory {
   backend(key: string): string | null;
 }
 
-export class DirectoryError extends Error {
-  readonly mistakes: readonly string[];
-
-  constructor(mistakes: readonly string[], options?: ErrorOptions) {
-    super(mistakes.join("\n"), options);
-    this.name = "DirectoryError";
-    this.mistakes = mistakes;
-  }
+export class DirectoryError extends SettingsError {
+  override readonly name = "DirectoryError";
 }
 
 /** What can stand in an HTTP header without any doubt about its bytes. */

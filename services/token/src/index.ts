@@ -2,4 +2,5 @@
 export { readTokenConfig, type TokenConfig, tokenSettings } from "./config.ts";
 export { type Directory, DirectoryError, parseDirectory } from "./directory.ts";
 export type { BearerVerifier } from "./otp.ts";
+export { readTokenStartup, type TokenStartup } from "./startup.ts";
 export { createTokenService, type TokenService, type TokenServiceOptions } from "./token.ts";

@@ -3,7 +3,7 @@
  * is the account; the claim `holdfast` may carry limit, policy and metadata. [D27] [RFC 7519]
  */
 import { readFile } from "node:fs/promises";
-import type { Clock } from "@holdfast/runtime";
+import { type Clock, unreadable } from "@holdfast/runtime";
 import {
   createLocalJWKSet,
   createRemoteJWKSet,
@@ -69,9 +69,10 @@ function identityIn(payload: JWTPayload, defaults: IdentityDefaults) {
 async function openKeys(config: TokenConfig, clock: Clock): Promise<JWTVerifyGetKey | null> {
   const { TOKEN_JWT_JWKS: jwks, TOKEN_JWT_KEY: key } = config;
   if (jwks !== null) {
-    return jwks.startsWith("https://")
-      ? createRemoteJWKSet(new URL(jwks), { timeoutDuration: 2000 })
-      : openKeyFile(jwks, clock);
+    if (!jwks.startsWith("https://")) return openKeyFile(jwks, clock);
+    const url = URL.parse(jwks);
+    if (url === null) throw new Error(`TOKEN_JWT_JWKS is "${jwks}": is no address`);
+    return createRemoteJWKSet(url, { timeoutDuration: 2000 });
   }
   if (key === null) return null;
   if (!isPem(key)) {
@@ -94,7 +95,7 @@ async function openKeys(config: TokenConfig, clock: Clock): Promise<JWTVerifyGet
       return found;
     };
   } catch (error) {
-    throw new Error(`Cannot use TOKEN_JWT_KEY: ${reasonOf(error)}`);
+    throw new Error(`TOKEN_JWT_KEY is (hidden): cannot be used, ${reasonOf(error)}`);
   }
 }
 
@@ -116,11 +117,15 @@ async function openKeyFile(path: string, clock: Clock): Promise<JWTVerifyGetKey>
   };
 
   async function read(): Promise<JWTVerifyGetKey> {
+    const told = (reason: string) => new Error(`TOKEN_JWT_JWKS is "${path}": ${reason}`);
+    const text = await readFile(path, "utf8").catch((error) => {
+      throw told(unreadable(error));
+    });
     try {
       // createLocalJWKSet checks what it is given.
-      return createLocalJWKSet(JSON.parse(await readFile(path, "utf8")) as JSONWebKeySet);
-    } catch (error) {
-      throw new Error(`Cannot use TOKEN_JWT_JWKS ${path}: ${reasonOf(error)}`);
+      return createLocalJWKSet(JSON.parse(text) as JSONWebKeySet);
+    } catch {
+      throw told("must be a JSON Web Key Set"); // the parser's own words may quote a key
     }
   }
 }

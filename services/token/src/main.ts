@@ -18,21 +18,19 @@ import {
 } from "@holdfast/runtime";
 import { connectRedis, createRedisRegistry } from "@holdfast/session/redis";
 import manifest from "../package.json";
-import { readTokenConfig, type TokenConfig, tokenSettings } from "./config.ts";
-import { type Directory, DirectoryError } from "./directory.ts";
-import { type DirectoryFile, openDirectory } from "./directory-file.ts";
-import { createJwtVerifier } from "./jwt.ts";
+import { type TokenConfig, tokenSettings } from "./config.ts";
+import type { Directory } from "./directory.ts";
+import type { DirectoryFile } from "./directory-file.ts";
+import type { BearerVerifier } from "./otp.ts";
+import { readTokenStartup, tokenSummary } from "./startup.ts";
 import { createTokenService, type TokenService } from "./token.ts";
 
-function main(): void {
-  const { values: config, unknown } = readTokenConfig(process.env);
-  const file = openDirectory(config.TOKEN_DIRECTORY_FILE, {
-    seatsMax: config.TOKEN_CONNECTION_LIMIT,
-    policy: config.TOKEN_POLICY,
-  });
+async function main(): Promise<void> {
+  const startup = await readTokenStartup(process.env, systemClock);
+  const { values: config, unknown, file, verifyBearer } = startup;
   const settings = printable(tokenSettings, config);
   if (process.argv.includes("--check-config")) {
-    process.stdout.write(`${JSON.stringify({ settings, unknown }, null, 2)}\n`);
+    process.stdout.write(tokenSummary(startup));
     return;
   }
   const node = config.TOKEN_NODE_NAME ?? hostname();
@@ -42,7 +40,7 @@ function main(): void {
   reloadOn("SIGHUP", file, log);
   runService({
     log,
-    parts: createParts({ config, directory: file.directory, log, node }),
+    parts: createParts({ config, directory: file.directory, verifyBearer, log, node }),
     deadlineMs: config.TOKEN_STOP_TIMEOUT_MS,
   });
 }
@@ -62,10 +60,12 @@ function reloadOn(signal: "SIGHUP", file: DirectoryFile, log: Log): void {
 function createParts(options: {
   readonly config: TokenConfig;
   readonly directory: Directory;
+  readonly verifyBearer: BearerVerifier | null;
   readonly log: Log;
   readonly node: string;
 }): readonly Part[] {
-  const { config, log, node } = options;
+  const { verifyBearer, ...others } = options;
+  const { config, log, node } = others;
   const startTimeoutMs = config.TOKEN_START_TIMEOUT_MS;
   let redis: Awaited<ReturnType<typeof connectRedis>> | null = null;
   let nats: Awaited<ReturnType<typeof connectNats>> | null = null;
@@ -74,6 +74,7 @@ function createParts(options: {
 
   const redisPart: Part = {
     name: "redis",
+    settings: ["TOKEN_REDIS_URL", "TOKEN_START_TIMEOUT_MS"],
     async start() {
       assert(config.TOKEN_REDIS_URL !== null); // a rule of the configuration
       redis = await connectRedis({
@@ -89,6 +90,7 @@ function createParts(options: {
   };
   const natsPart: Part = {
     name: "nats",
+    settings: ["TOKEN_NATS_URL", "TOKEN_START_TIMEOUT_MS"],
     async start() {
       assert(config.TOKEN_NATS_URL !== null); // a rule of the configuration
       const caFile = config.TOKEN_NATS_CA_FILE;
@@ -108,9 +110,8 @@ function createParts(options: {
     name: "token",
     async start() {
       assert(redis !== null && nats !== null); // parts start in order
-      const verifyBearer = await createJwtVerifier(config, systemClock);
       service = createTokenService({
-        ...options,
+        ...others,
         registry: createRedisRegistry({ redis, prefix: config.TOKEN_REDIS_PREFIX }),
         bus: createNatsBus({
           connection: nats,
@@ -130,9 +131,9 @@ function createParts(options: {
 }
 
 try {
-  main();
+  await main();
 } catch (error) {
-  if (!(error instanceof SettingsError || error instanceof DirectoryError)) throw error;
+  if (!(error instanceof SettingsError)) throw error;
   process.stderr.write(`Cannot start: the configuration has mistakes\n${error.message}\n`);
   process.exit(1);
 }

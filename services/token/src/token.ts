@@ -133,7 +133,7 @@ function listen(config: TokenConfig, answer: Answerer): Bun.Server<undefined> {
       },
     });
   } catch (error) {
-    throw listenFailure({ what: "the API", host, port }, error);
+    throw listenFailure({ what: "the API (TOKEN_PORT)", host, port }, error);
   }
 }
 

@@ -60,7 +60,7 @@ describe("createTokenService", () => {
     const port = String(service.httpPort);
 
     expect(startService({ TOKEN_PORT: port })).rejects.toThrow(
-      `Cannot listen on 127.0.0.1:${port} for the API: the port is taken`,
+      `Cannot listen on 127.0.0.1:${port} for the API (TOKEN_PORT): the port is taken`,
     );
   });
 

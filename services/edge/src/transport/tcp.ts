@@ -2,6 +2,8 @@
  * Raw TCP: a byte stream in each direction. Several listeners share one port in one process,
  * because the runtime's accept backlog is fixed at 512 and a storm overflows it.
  */
+
+import { listenFailure } from "@holdfast/runtime";
 import type { Socket, SocketHandler, TCPSocketListener } from "bun";
 import { type ArrivalCount, createArrivals } from "./arrivals.ts";
 import { Outbox } from "./outbox.ts";
@@ -177,7 +179,7 @@ export function createTcpTransport<P>(options: TcpOptions<P>): Transport {
       return port;
     },
     async start() {
-      port = claimPort(options.host, options.port);
+      port = claimPort(options.host, options.port, "TCP clients (EDGE_TCP_PORT)");
       listeners = Array.from({ length: options.acceptors }, () => listen(port));
     },
     suspend,
@@ -274,9 +276,13 @@ export function createTcpTransport<P>(options: TcpOptions<P>): Transport {
  * With `reusePort` two processes share a port without a word; so bind once without it, to find
  * out that it is taken, and to learn a free one when asked for port 0.
  */
-export function claimPort(host: string, port: number): number {
-  const probe = Bun.listen({ hostname: host, port, exclusive: true, socket: { data() {} } });
-  const bound = probe.port;
-  probe.stop(true);
-  return bound;
+export function claimPort(host: string, port: number, what: string): number {
+  try {
+    const probe = Bun.listen({ hostname: host, port, exclusive: true, socket: { data() {} } });
+    const bound = probe.port;
+    probe.stop(true);
+    return bound;
+  } catch (error) {
+    throw listenFailure({ what, host, port }, error);
+  }
 }

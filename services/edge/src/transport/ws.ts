@@ -76,7 +76,7 @@ export function createWsTransport<P>(options: WsOptions<P>): Transport {
       return port;
     },
     async start() {
-      port = claimPort(options.host, options.port);
+      port = claimPort(options.host, options.port, "WebSocket clients (EDGE_WS_PORT)");
       listeners = Array.from({ length: options.acceptors }, listen);
     },
     suspend() {

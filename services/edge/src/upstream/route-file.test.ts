@@ -148,7 +148,7 @@ describe("parseRoutes", () => {
     const missing = join(import.meta.dir, "no-such-file.json");
 
     expect(mistakesIn(() => readRoutes(missing, "hf"))).toEqual([
-      `EDGE_ROUTES_FILE is "${missing}": cannot be read (ENOENT)`,
+      `EDGE_ROUTES_FILE is "${missing}": cannot be read: there is no such file (ENOENT)`,
     ]);
     expect(mistakesIn(() => readRoutes(import.meta.path, "hf"))[0]).toInclude("must be JSON");
   });

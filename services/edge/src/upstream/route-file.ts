@@ -3,7 +3,7 @@
  * every mistake listed. What a route does is in route.ts, what a rule does in push/topic-rules.ts.
  */
 import { readFileSync } from "node:fs";
-import { mistakesOf, SettingsError } from "@holdfast/runtime";
+import { mistakesOf, SettingsError, unreadable } from "@holdfast/runtime";
 import { z } from "zod";
 import type { TopicRule } from "../push/topic-rules.ts";
 import { commandsOf } from "../settings.ts";
@@ -105,8 +105,7 @@ export function readRoutes(path: string | null, prefix: string): RouteFile {
   } catch (error) {
     const told = (mistake: string) => `EDGE_ROUTES_FILE is "${path}": ${mistake}`;
     if (error instanceof SettingsError) throw new SettingsError(error.mistakes.map(told));
-    const reason = error instanceof Error && "code" in error ? String(error.code) : String(error);
-    throw new SettingsError([told(`cannot be read (${reason})`)]);
+    throw new SettingsError([told(unreadable(error))]);
   }
 }
 
