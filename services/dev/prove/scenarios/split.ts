@@ -65,6 +65,8 @@ interface Seen {
   readonly settledMs: number;
   readonly demotedMs: number;
   readonly guests: number;
+  /** Left without a connection. */
+  readonly bereft: number;
   /** Whose survivor was not the one it had to be. */
   readonly wrong: readonly string[];
 }
@@ -193,6 +195,7 @@ async function splitOnce(trial: Trial, ground: Ground): Promise<Seen> {
     ...{ refusedMs: refusingMs - cutMs, acceptedAfter, orderedMs, settledMs },
     ...{ closedMs: closing?.closedMs ?? null, mistold: closing?.mistold ?? 0 },
     ...{ demotedMs: demotedMs - healMs, guests: guests.length, wrong: wrongOnes(guests, round) },
+    bereft: guests.filter((guest) => standing(guest).length === 0).length,
   };
 }
 
@@ -270,8 +273,9 @@ function wrongOnes(guests: readonly Guest[], { lasts, nats }: Round): string[] {
       if (guest.party !== "stolen" || lasts === "less than a lease") {
         return left.length !== 1 || left[0] !== guest.visits.at(-1);
       }
-      // The lonely side had its seat and has lost it; the other side was told of it, or not.
-      if (nats === "whole") return left.length !== 0;
+      // The lonely side had its seat and has closed it. Where the news went through, at once or
+      // when the routes were healed, the older one was closed, too: then there is none.
+      if (nats !== "cut") return left.length !== 0;
       return left.length !== 1 || left[0] !== guest.visits[0];
     })
     .map((guest) => `${guest.account}: ${standing(guest).length} left of ${guest.visits.length}`);
@@ -301,18 +305,25 @@ function tell(trial: Trial, seen: readonly Seen[], leaseMs: number): void {
   slowest(settled, times("settledMs"), putInOrderMs);
   const who = "accounts whose survivor was not the newest login that counts";
   none(who, wrong.length, `${sum("guests")} accounts`);
+  const bereft = "accounts left with none: logins that the old primary let in, and the news spread";
+  trial.measure({ promise, what: bereft, measured: sum("bereft") });
 
   function times(name: TimeOf) {
     return seen.flatMap((one) => one[name] ?? []);
   }
 
-  function sum(name: "acceptedAfter" | "mistold" | "guests"): number {
+  function sum(name: "acceptedAfter" | "mistold" | "guests" | "bereft"): number {
     return seen.reduce((all, one) => all + one[name], 0);
   }
 }
 
+/** They renew, and let clients in. */
 async function areLinked(lab: Lab): Promise<boolean> {
-  return (await lab.metric("holdfast_fence_state", "linked")) === lab.edges.length;
+  const [linked, up] = await Promise.all([
+    lab.metric("holdfast_fence_state", "linked"),
+    lab.metric("holdfast_dependency_up", "redis"),
+  ]);
+  return linked === lab.edges.length && up === lab.edges.length;
 }
 
 function ms(value: number): string {
