@@ -80,6 +80,7 @@ export function createViews(now: () => number) {
     views.hasLost = true;
     for (const session of sessions.values()) session.isVague = true;
     told.clear();
+    leasesLeast.clear(); // what was written again may have been forgotten
     renewed.clear(); // what had been given back may stand again, as long as its lease
   }
 
