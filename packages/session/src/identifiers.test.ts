@@ -105,3 +105,37 @@ describe("hashOf", () => {
     expect(hashOf(secret)).not.toBe(secret);
   });
 });
+
+/**
+ * Goal: nobody can guess one from others. How: many of each kind; no two are alike, and each bit is
+ * as often one as zero: of all of them one is off by six standard deviations once in a million
+ * runs. FUZZ_RUNS draws more.
+ */
+describe("secrets", () => {
+  const count = Number(process.env["FUZZ_RUNS"] ?? 50_000);
+  const key = crypto.getRandomValues(new Uint8Array(32));
+  const derived = (at: number) => deriveCredential(key, at.toString(36), `token ${at}`);
+  test.each([
+    ["secret of a token", () => createSecret(), 256],
+    ["secret of a session id", (at: number) => derived(at).secret, 256],
+    ["sid", (at: number) => derived(at).sid, 96],
+  ])(
+    "each %s is another, and its bits are even",
+    (_, draw, bits) => {
+      const ones = new Uint32Array(bits);
+      const seen = new Set<string>();
+      for (let at = 0; at < count; at++) {
+        const text = draw(at);
+        seen.add(text);
+        const bytes = Buffer.from(text, "base64url");
+        for (let bit = 0; bit < bits; bit++) ones[bit]! += (bytes[bit >> 3]! >> (bit & 7)) & 1;
+      }
+
+      const sigma = Math.sqrt(count) / 2;
+      const furthest = Math.max(...ones.map((one) => Math.abs(one - count / 2))) / sigma;
+      expect(seen.size).toBe(count);
+      expect(furthest).toBeLessThan(6);
+    },
+    120_000,
+  );
+});
