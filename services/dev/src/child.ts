@@ -16,9 +16,11 @@ export interface Child {
 export interface LaunchOptions {
   readonly script: string;
   readonly settings: Readonly<Record<string, string>>;
-  /** Standard output of the child: its log. */
-  readonly log: "inherit" | "ignore";
+  readonly log: ChildLog;
 }
+
+/** What becomes of what a child writes: its log. A number is an open file's. */
+export type ChildLog = "inherit" | "ignore" | number;
 
 export function launch({ script, settings, log }: LaunchOptions): Child {
   // The kernel kills the child when this process dies, however it dies.
@@ -26,7 +28,7 @@ export function launch({ script, settings, log }: LaunchOptions): Child {
     env: { ...process.env, ...settings },
     stdin: "ignore",
     // Our own standard output belongs to whoever started the cluster.
-    stdout: log === "inherit" ? 2 : "ignore",
+    stdout: log === "inherit" ? 2 : log,
     stderr: log,
   });
   const hasExited = () => child.exitCode !== null || child.signalCode !== null;

@@ -1,7 +1,7 @@
 /** An edge as a process of its own on free ports: ended and started again in the same place. */
 import { join } from "node:path";
 import { freePort } from "@holdfast/servers";
-import { type Child, EndedAtOnce, launch, untilReady } from "./child.ts";
+import { type Child, type ChildLog, EndedAtOnce, launch, untilReady } from "./child.ts";
 import type { EdgeDescription } from "./cluster.ts";
 
 const script = join(import.meta.dir, "../../edge/src/main.ts");
@@ -20,7 +20,7 @@ export interface EdgeProcessOptions {
   readonly name: string;
   /** All but the ports. */
   readonly settings: Readonly<Record<string, string>>;
-  readonly log: "inherit" | "ignore";
+  readonly log: ChildLog;
   /** It was ready, and has ended, and not with 0. */
   readonly onEnd: (reason: string) => void;
 }
@@ -30,7 +30,7 @@ const quietTriesMax = 3;
 
 /** Resolves once it answers; rejects when it has ended, or not in time. */
 export async function startEdgeProcess(options: EdgeProcessOptions): Promise<EdgeProcess> {
-  for (let tries = options.log === "ignore" ? quietTriesMax : 1; ; tries--) {
+  for (let tries = options.log === "inherit" ? 1 : quietTriesMax; ; tries--) {
     const edge = await prepare(options);
     try {
       await edge.start();

@@ -6,13 +6,14 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Server, startNats, startRedis } from "@holdfast/servers";
+import type { ChildLog } from "./child.ts";
 import { type ClusterOptions, credentials, type DevCluster, edgeEnvironment } from "./cluster.ts";
 import { type EdgeProcess, startEdgeProcess } from "./edge-process.ts";
 import { launchToken } from "./token-process.ts";
 
 export interface ProcessOptions extends ClusterOptions {
   /** What becomes of the children's logs. Default: they go to standard error. */
-  readonly log?: "inherit" | "ignore";
+  readonly log?: ChildLog;
   /** Follow the arguments of the nats-server. */
   readonly natsArgs?: readonly string[];
 }

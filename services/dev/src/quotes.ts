@@ -1,7 +1,7 @@
 /** The quotes example beside a cluster of processes: its feed and its page, in one process more. */
 import { join } from "node:path";
 import { freePort } from "@holdfast/servers";
-import { type Child, launch, untilReady } from "./child.ts";
+import { type Child, type ChildLog, launch, untilReady } from "./child.ts";
 import type { ClusterDescription } from "./cluster.ts";
 import { type ProcessCluster, type ProcessOptions, startProcesses } from "./processes.ts";
 
@@ -43,7 +43,7 @@ export async function startWithQuotes(options: ProcessOptions): Promise<QuotesCl
 
 async function startQuotes(
   { token, edges, nats }: ClusterDescription,
-  log: "inherit" | "ignore",
+  log: ChildLog,
 ): Promise<QuotesCluster["quotes"]> {
   if (nats === null) throw new Error("Cannot start the quotes: they need a cluster with NATS");
   const [port, adminPort] = [await freePort(), await freePort()];

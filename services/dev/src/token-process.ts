@@ -1,7 +1,7 @@
 /** The token service as a process of its own on free ports. */
 import { join } from "node:path";
 import { freePort } from "@holdfast/servers";
-import { type Child, launch, untilReady } from "./child.ts";
+import { type Child, type ChildLog, launch, untilReady } from "./child.ts";
 import { directoryJson, tokenEnvironment } from "./cluster.ts";
 
 const script = join(import.meta.dir, "../../token/src/main.ts");
@@ -16,7 +16,7 @@ export async function launchToken(options: {
   readonly folder: string;
   readonly redisUrl: string;
   readonly natsUrl: string;
-  readonly log: "inherit" | "ignore";
+  readonly log: ChildLog;
   /** It has ended, and not with 0. */
   readonly onEnd: (reason: string) => void;
 }): Promise<TokenProcess> {

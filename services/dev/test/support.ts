@@ -12,6 +12,7 @@ import {
 import { exchange, freePort } from "@holdfast/servers";
 import { connectRedis, createRedisRegistry } from "@holdfast/session/redis";
 import { type Ground, metric, until } from "../prove/ground.ts";
+import type { ChildLog } from "../src/child.ts";
 import { type ProcessCluster, startProcesses } from "../src/processes.ts";
 
 export interface TestCluster extends ProcessCluster, Ground {
@@ -25,12 +26,13 @@ const dayMs = 24 * 60 * 60 * 1000;
 
 export async function startTestCluster(
   settings: Readonly<Record<string, string>> = {},
+  log: ChildLog = "ignore",
 ): Promise<TestCluster> {
   const monitorPort = await freePort();
   const cluster = await startProcesses({
     edges: 3,
     natsArgs: ["--http_port", String(monitorPort)],
-    log: "ignore",
+    log,
     settings: { EDGE_ALLOW_SHORT_TIMERS: "true", EDGE_LOG_LEVEL: "error", ...settings },
   });
   const redis = await connectRedis({ url: cluster.redis.url });
