@@ -113,7 +113,7 @@ export class Outbox {
 
   private put(at: number, packet: Uint8Array, opening: number): void {
     if (opening !== this.opening && this.openings === null) {
-      this.openings = this.queue.map(() => this.opening);
+      this.openings = new Array(this.queue.length).fill(this.opening);
     }
     if (at === this.queue.length) {
       this.queue.push(packet);

@@ -17,7 +17,7 @@ import {
   type Transport,
   type TransportFaults,
 } from "./transport.ts";
-import { createTurnFlush, type Flushable } from "./turn-flush.ts";
+import { abortLater, createTurnFlush, type Flushable } from "./turn-flush.ts";
 
 export interface TcpOptions<P> {
   readonly host: string;
@@ -145,7 +145,7 @@ class TcpConnection<P> implements Connection {
   write(bytes: Uint8Array): number {
     const took = this.socket.write(bytes);
     // Its peer has reset it. Having told a write so, the runtime tells a paused socket no more.
-    if (took < 0) queueMicrotask(() => this.abort());
+    if (took < 0) abortLater(this);
     return took;
   }
 

@@ -13,7 +13,7 @@ import {
   type Refusal,
   type TransportFaults,
 } from "./transport.ts";
-import type { Flushable } from "./turn-flush.ts";
+import { abortLater, type Flushable } from "./turn-flush.ts";
 import { encodeCloseFrame, type FrameFault, Opening } from "./ws-frame.ts";
 import { type Assembly, type FrameTarget, readFrames } from "./ws-reader.ts";
 import { RequestReader } from "./ws-request.ts";
@@ -207,7 +207,7 @@ export class WsConnection<P> implements Connection, FrameTarget {
   write(bytes: Uint8Array): number {
     const took = this.socket.write(bytes);
     // Its peer has reset it. Having told a write so, the runtime tells a paused socket no more.
-    if (took < 0) queueMicrotask(() => this.abort());
+    if (took < 0) abortLater(this);
     return took;
   }
 
