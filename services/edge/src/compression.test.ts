@@ -44,26 +44,26 @@ describe("createCompression", () => {
   });
 
   test("compressing that would take all the time gets its share of it", () => {
-    const { state, times } = scene({ cpuPercent: 20, lookMs: 10 });
-    expect(done(times(10))).toBe(10); // what was not used before is good for 100 ms
+    const { state, times } = scene({ cpuPercent: 20, lookMs: 1 });
+    expect(done(times(8))).toBe(8); // what was not used before is good for 5 ms
     const startMs = state.nowMs;
 
     const later = done(times(1000));
 
-    // Each took 10 ms, by the clock between two looks.
-    expect((later * 10) / (state.nowMs - startMs)).toBeWithin(0.19, 0.22);
+    // Each took a millisecond, by the clock between two looks.
+    expect(later / (state.nowMs - startMs)).toBeWithin(0.19, 0.22);
     expect(state.skipped).toBe(1000 - later);
   });
 
   test("rest of any length is good for the bound, and no more", () => {
-    const { state, times } = scene({ cpuPercent: 20, lookMs: 10 });
+    const { state, times } = scene({ cpuPercent: 20, lookMs: 1 });
     times(100);
 
     state.nowMs += 3_600_000;
-    const burst = times(18);
+    const burst = times(10);
 
-    // Of 100 ms each takes 10, and 4 come back until the next.
-    expect(burst.map((result) => result !== null)).toEqual([...Array(17).fill(true), false]);
+    // Of 5 ms each takes 1, and 0.4 come back until the next.
+    expect(burst.map((result) => result !== null)).toEqual([...Array(9).fill(true), false]);
   });
 
   test("all of the time is no bound, none of it compresses nothing", () => {

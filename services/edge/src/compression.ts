@@ -8,8 +8,11 @@ import { bodyBytesMax, compressBody } from "@holdfast/protocol";
 /** Null: too short, not smaller, or there is no time for it now. */
 export type Compress = (body: Uint8Array) => Uint8Array | null;
 
-/** What has not been used is good for as much later: the share of so long. */
-const windowMs = 500;
+/**
+ * What has not been used is good for as much later: the share of so long, which is a few
+ * milliseconds. It is used within one turn, and everybody else waits for it.
+ */
+const windowMs = 25;
 
 export function createCompression(options: {
   readonly gzipMinBytes: number;

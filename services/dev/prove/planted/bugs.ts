@@ -109,6 +109,14 @@ export const bugs: readonly Bug[] = [
     reds: ["limits-flood"],
   },
   {
+    name: "inbound-unlimited",
+    what: "a connection is read as fast as it sends",
+    file: "services/edge/src/inflow.ts",
+    find: "const waitMs = waitOf(peer);",
+    replace: "const waitMs = 0 * waitOf(peer);",
+    reds: ["limits-flood"],
+  },
+  {
     name: "no-watchdog",
     what: "a process that stood still goes on as if nothing had happened",
     file: "services/edge/src/watchdog.ts",
@@ -184,8 +192,8 @@ export const bugs: readonly Bug[] = [
     name: "inflation-without-ceiling",
     what: "a compressed body becomes as large as it likes before it is measured",
     file: "packages/protocol/src/gzip.ts",
-    find: "maxOutputLength: Math.max(1, inflatedBytesMax),",
-    replace: "",
+    find: "return { maxOutputLength, info: true };",
+    replace: "return { info: true };",
     reds: ["hostile-sockets"],
   },
   {

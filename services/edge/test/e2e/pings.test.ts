@@ -75,7 +75,11 @@ describe("client that pings and does not read", () => {
 
       expect(most).toBeWithin(1, owedBytesMax);
       wire.resume();
-      await until(() => wire.pongs.some(({ length }) => length === 2), "the latest is answered");
+      await until(
+        () => wire.pongs.some(({ length }) => length === 2),
+        "the latest is answered",
+        20_000,
+      );
       expect(wire.pongs.length).toBeLessThan(sent);
       expect(await slow(edge)).toBe(0);
       await settle(wire);
