@@ -25,6 +25,8 @@ export interface PhaseFigures {
 }
 
 export interface Neighbours {
+  /** Of their process. */
+  readonly pid: number;
   /** How it went since the last call; never about nothing. */
   phase(): Promise<PhaseFigures>;
   stop(): Promise<void>;
@@ -54,6 +56,7 @@ export async function startNeighbours(lab: Lab, edgeIndex = 0): Promise<Neighbou
   await ask({ kind: "begin", tokens });
 
   return {
+    pid: child.pid,
     async phase() {
       let told = await ask({ kind: "phase" });
       while (told.asked < asksLeast) {

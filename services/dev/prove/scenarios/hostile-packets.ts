@@ -6,6 +6,7 @@ import { each } from "../../test/attack.ts";
 import { createDraws } from "../../test/fuzz/draws.ts";
 import { createMutator } from "../../test/fuzz/mutator.ts";
 import { readSeeds } from "../../test/fuzz/seeds.ts";
+import { judgeNeighbours } from "../fairness.ts";
 import { until } from "../ground.ts";
 import type { Lab } from "../lab.ts";
 import { startNeighbours } from "../neighbours.ts";
@@ -16,6 +17,7 @@ const promise = 8;
 const atOnce = 32;
 const mebibyte = 1024 * 1024;
 const bystanders = 40;
+const besideOffenders = 1500; // a few seconds of them
 const calmMs = 1000; // with neither attack nor warm-up, to compare with
 
 export const scenario: Scenario = {
@@ -80,6 +82,7 @@ export const scenario: Scenario = {
     };
     measure({ promise, what: "neighbours' p99 under attack", ...p99 });
     watched();
+    if (trial.size === "long") await attackBeside(trial);
   },
 };
 
@@ -94,12 +97,24 @@ async function watch(lab: Lab): Promise<() => void> {
   };
 }
 
-async function attack(lab: Lab, trial: Trial, stream: string, offenders: number) {
+/** What they cost others who are there. */
+async function attackBeside(trial: Trial): Promise<void> {
+  const settings = { EDGE_UNAUTHENTICATED_MAX: "2000" };
+  const mutants = {
+    what: "mutants of packets and frames",
+    async run(lab: Lab, edge: number) {
+      await attack(lab, trial, "beside", besideOffenders, edge);
+    },
+  };
+  await judgeNeighbours(trial, { promise, settings, attacks: [mutants], rounds: 7 });
+}
+
+async function attack(lab: Lab, trial: Trial, stream: string, offenders: number, edge = 0) {
   const seed = trial.seed + (stream === "warm-up" ? 1 : 2) * 1_000_003;
   const seeds = await readSeeds();
   const offences: Offence[] = [];
   const told: Record<string, number> = {};
-  const [tcp, ws] = lab.edges[0]!.urls; // there is one
+  const [tcp, ws] = lab.edges[edge]!.urls; // the caller knows how many there are
   await each(Array.from({ length: offenders }), atOnce, async (_, index) => {
     const draws = createDraws(seed + index);
     const mutator = createMutator(seeds, draws);

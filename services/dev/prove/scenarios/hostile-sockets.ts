@@ -6,6 +6,7 @@ import type { Burden, Ended, Site } from "../burdens/burden.ts";
 import { deafBurdens } from "../burdens/deaf.ts";
 import { endlessBurdens, inflatingBurdens, lyingBurdens } from "../burdens/lying.ts";
 import { drippingBurdens, silentBurdens } from "../burdens/silent.ts";
+import { type Attack, judgeNeighbours } from "../fairness.ts";
 import { until } from "../ground.ts";
 import type { Lab } from "../lab.ts";
 import type { Move } from "../moves.ts";
@@ -90,7 +91,7 @@ export const scenario: Scenario = {
     const isShort = trial.size === "short";
     const settings = { ...room, ...(isShort ? quick : {}) };
     const lab = await trial.lab({ edges: 1, settings });
-    const site = siteOf(lab, isShort);
+    const site = siteOf(lab, 0, isShort);
     const neighbours = await startNeighbours(lab);
     await neighbours.phase();
     await Bun.sleep(calmMs);
@@ -105,11 +106,25 @@ export const scenario: Scenario = {
     await neighbours.stop();
     const what = "neighbours' requests without an answer, in all of it";
     trial.measure({ promise, what, exactly: 0, measured: unanswered });
+    if (!isShort) await burdenBeside(trial);
   },
 };
 
-function siteOf(lab: Lab, isShort: boolean): Site {
-  const [tcp, ws] = lab.edges[0]!.urls; // there is one
+/** What each costs others who are there, by the settings and counts of the short form. */
+async function burdenBeside(trial: Trial): Promise<void> {
+  const attacks = groups.flat().map(
+    (burden): Attack => ({
+      what: burden.what,
+      async run(lab, edge) {
+        await burden.run(siteOf(lab, edge, true), burden.attackers.short);
+      },
+    }),
+  );
+  await judgeNeighbours(trial, { promise, settings: { ...room, ...quick }, attacks, rounds: 5 });
+}
+
+function siteOf(lab: Lab, edge: number, isShort: boolean): Site {
+  const [tcp, ws] = lab.edges[edge]!.urls; // the caller knows how many there are
   const short = { handshakeTimeoutMs: 1000, authTimeoutMs: 3000, heartbeatTimeoutMs: 3000 };
   const usual = { handshakeTimeoutMs: 5000, authTimeoutMs: 30_000, heartbeatTimeoutMs: 90_000 };
   const outboundBytesMax = isShort ? mebibyte : 8 * mebibyte;

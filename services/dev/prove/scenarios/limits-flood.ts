@@ -5,17 +5,23 @@
 import { openWire } from "@holdfast/client/wire";
 import { Command, encodeReconnectRequest } from "@holdfast/protocol";
 import { createSecret, formatSessionId, tagOf } from "@holdfast/session";
+import { type Attack, judgeNeighbours } from "../fairness.ts";
 import { spread } from "../figures.ts";
 import { startFlood } from "../flood.ts";
 import { until } from "../ground.ts";
 import type { Lab } from "../lab.ts";
 import { startNeighbours } from "../neighbours.ts";
 import type { Scenario, Trial } from "../scenario.ts";
+import { sendTorrent, type TorrentKind } from "../torrents.ts";
 
 const promise = 9;
 const addressMax = 50;
 const accountRate = 20;
 const accountBurst = 100;
+/** Defaults of the product, for one connection. */
+const packetsRate = 500;
+const packetsBurst = 2000;
+const packetFlooders = 20;
 
 export const scenario: Scenario = {
   name: "limits-flood",
@@ -61,6 +67,8 @@ export const scenario: Scenario = {
     await floodNode(trial);
     await floodFromOneAddress(trial);
     await floodOneAccount(trial);
+    await floodWithPackets(trial);
+    if (trial.size === "long") await floodBeside(trial);
   },
 };
 
@@ -202,4 +210,50 @@ async function floodOneAccount({ lab, size, measure }: Trial): Promise<void> {
       wire.reset();
     }
   }
+}
+
+/** A few with a login, and no end of packets: no more is read of them than each may send. */
+async function floodWithPackets({ lab, size, measure }: Trial): Promise<void> {
+  const ground = await lab({ edges: 1 });
+  const ms = size === "long" ? 20_000 : 2000;
+  const startedMs = performance.now();
+  await sendTorrent(ground, 0, { kind: "packets", sockets: packetFlooders, ms });
+  const packets = await ground.metric("holdfast_packets_total", 'direction="in",kind="control"');
+  const seconds = (performance.now() - startedMs) / 1000;
+  // Pings of WebSocket are not among the packets; each has its login, and may owe one.
+  const each = packetsBurst + packetsRate * seconds + 2;
+  measure({
+    ...{ promise, what: "packets read of clients that send without end, at most" },
+    ...{ atMost: Math.ceil((packetFlooders / 2) * each), measured: packets },
+    note: `${packetFlooders / 2} of them for ${seconds.toFixed(1)} s, and as many that ping`,
+  });
+  const paused = await ground.metric("holdfast_inbound_paused_total");
+  measure({ promise, what: "times they were not read", atLeast: packetFlooders, measured: paused });
+}
+
+/** What all of these cost others who are there. */
+async function floodBeside(trial: Trial): Promise<void> {
+  const { count } = trial;
+  const limit = count({ short: 300, long: 2000 });
+  const ms = 3000;
+  const settings = { EDGE_CONNECTIONS_MAX: String(limit), EDGE_UNAUTHENTICATED_MAX: String(limit) };
+  const sockets = count({ short: 1000, long: 6000 });
+  const torrent = (what: string, kind: TorrentKind): Attack => ({
+    what,
+    run: (lab, edge) => sendTorrent(lab, edge, { kind, sockets: packetFlooders, ms }),
+  });
+  const strangers: Attack = {
+    what: "more connections than may be",
+    async run(lab, edge) {
+      const flood = startFlood({ urls: lab.edges[edge]!.urls, sockets }); // there are two
+      await Bun.sleep(ms);
+      await flood.stop();
+    },
+  };
+  const attacks = [
+    strangers,
+    torrent("more packets than may be", "packets"),
+    torrent("more bytes than may be", "bytes"),
+  ];
+  await judgeNeighbours(trial, { promise, settings, attacks, rounds: 5 });
 }
