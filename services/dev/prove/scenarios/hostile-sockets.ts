@@ -120,7 +120,7 @@ async function burdenBeside(trial: Trial): Promise<void> {
       },
     }),
   );
-  await judgeNeighbours(trial, { promise, settings: { ...room, ...quick }, attacks, rounds: 5 });
+  await judgeNeighbours(trial, { promise, settings: { ...room, ...quick }, attacks, rounds: 3 });
 }
 
 function siteOf(lab: Lab, edge: number, isShort: boolean): Site {
