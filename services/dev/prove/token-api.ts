@@ -1,10 +1,7 @@
 /** What a backend sees of the token service while Redis is away. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { credentials } from "../src/cluster.ts";
-import { launchToken } from "../src/token-process.ts";
 import type { Lab } from "./lab.ts";
+import { startTokenService } from "./token-service.ts";
 
 export interface ApiAnswer {
   readonly startedMs: number;
@@ -22,13 +19,8 @@ const intervalMs = 200;
 const answerTimeoutMs = 5_000;
 
 /** Asks for a token five times a second, whatever came of the one before. */
-export async function watchTokenApi({ servers }: Lab): Promise<TokenApi> {
-  const folder = await mkdtemp(join(tmpdir(), "holdfast-prove-"));
-  const { url, child } = await launchToken({
-    ...{ folder, redisUrl: servers.redisUrl, natsUrl: servers.nats[0]?.url ?? "" },
-    log: process.env["PROVE_LOG"] === undefined ? "ignore" : "inherit",
-    onEnd: () => {}, // then nothing is answered any more
-  });
+export async function watchTokenApi(lab: Lab): Promise<TokenApi> {
+  const { url, stop } = await startTokenService(lab);
   const answers: ApiAnswer[] = [];
   const asking = new Set<Promise<void>>();
   const timer = setInterval(() => {
@@ -40,8 +32,7 @@ export async function watchTokenApi({ servers }: Lab): Promise<TokenApi> {
     async stop() {
       clearInterval(timer);
       await Promise.all(asking);
-      await child.stop(true);
-      await rm(folder, { recursive: true, force: true });
+      await stop();
     },
   };
 

@@ -6,6 +6,7 @@ import { quantile, spread } from "../figures.ts";
 import type { Lab, LabOptions } from "../lab.ts";
 import { measureOutage, type Outage } from "../outage.ts";
 import type { Scenario, Trial } from "../scenario.ts";
+import { startTokenService, type TokenService } from "../token-service.ts";
 
 interface Case extends Pick<Outage, "name"> {
   readonly isLongOnly?: boolean;
@@ -15,6 +16,7 @@ interface Case extends Pick<Outage, "name"> {
 }
 
 const renewalMs = 6_000;
+const eventMs = 1_000;
 const pairs = 6;
 
 const cases: readonly Case[] = [
@@ -78,34 +80,41 @@ export const scenario: Scenario = {
   ],
   shows: "NATS may go for 30 s, however it goes: requests are refused in time, logins go on",
   async run(trial) {
-    for (const { name, isLongOnly, options = {}, begin, end } of cases) {
+    for (const { name, isLongOnly, options = {}, begin, end: heal } of cases) {
       if (isLongOnly && trial.size === "short") continue;
       const lab = await trial.lab(options);
+      const tokens = await startTokenService(lab);
       const displacing: Promise<number>[] = [];
+      const ending: Promise<number>[] = [];
       const outage: Outage = {
         ...{ of: "nats", name, sessions: "kept" },
         async begin() {
-          const older = await enterPairs(lab);
+          const older = await enterEach(lab, "pair");
+          const [told, untold] = [await enterEach(lab, "told"), await enterEach(lab, "untold")];
+          reportEnds(trial, `${name}: before it`, eventMs, await endAll(lab, tokens, told));
           const healed = lab.allowOverlap(renewalMs);
           await begin(lab);
           for (const one of older) displacing.push(displace(lab, one));
+          ending.push(...untold.map((one) => end(lab, tokens, one)));
           void Promise.allSettled(displacing).then(healed);
         },
-        end: () => end(lab),
+        end: () => heal(lab),
       };
       await measureOutage(trial, lab, outage);
       report(trial, name, await Promise.all(displacing));
+      reportEnds(trial, name, renewalMs, await Promise.all(ending));
+      await tokens.stop();
     }
   },
 };
 
 type Older = Awaited<ReturnType<Lab["enter"]>>;
 
-function enterPairs(lab: Lab): Promise<readonly Older[]> {
+function enterEach(lab: Lab, who: string): Promise<readonly Older[]> {
   const numbers = Array.from({ length: pairs }, (_, index) => index);
   return Promise.all(
     numbers.map((number) =>
-      lab.enter({ url: lab.urls[number % lab.urls.length]!, account: `pair-${number}` }),
+      lab.enter({ url: lab.urls[number % lab.urls.length]!, account: `${who}-${number}` }),
     ),
   );
 }
@@ -126,4 +135,30 @@ function report({ measure }: Trial, name: string, overlapsMs: readonly number[])
   const measured = Math.max(0, quantile(overlapsMs, 1));
   const note = spread(overlapsMs);
   measure({ promise: 5, what, atMost: renewalMs, measured, unit: "ms", note });
+}
+
+function endAll(lab: Lab, tokens: TokenService, all: readonly Older[]): Promise<readonly number[]> {
+  return Promise.all(all.map((one) => end(lab, tokens, one)));
+}
+
+/** Milliseconds for which a connection outlived the answer that its session was ended. */
+async function end(lab: Lab, tokens: TokenService, { view, wire }: Older): Promise<number> {
+  await tokens.end(view.account);
+  const answeredMs = performance.now();
+  const closed = await wire.waitClosed(3 * renewalMs).catch(() => null);
+  const again = await lab.enter({ url: view.url, account: view.account }); // with a new token
+  lab.leave(again);
+  if (again.login === null || closed?.closePush?.code !== 5) return Number.POSITIVE_INFINITY;
+  return (view.endedMs ?? Number.POSITIVE_INFINITY) - answeredMs;
+}
+
+function reportEnds(
+  { measure }: Trial,
+  name: string,
+  atMost: number,
+  lateMs: readonly number[],
+): void {
+  const what = `${name}: session ended by a backend -> connection closed`;
+  const measured = Math.max(0, quantile(lateMs, 1));
+  measure({ promise: 5, what, atMost, measured, unit: "ms", note: spread(lateMs) });
 }
