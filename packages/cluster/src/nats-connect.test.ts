@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort, type Server, startNats } from "@holdfast/servers";
-import { failure } from "./inbox.ts";
+import type { Msg } from "nats";
+import { createInbox, failure } from "./inbox.ts";
 import { openLink } from "./nats-rig.ts";
 
 describe("connectNats", () => {
@@ -128,6 +129,31 @@ describe("connectNats with TLS", () => {
 
     expect(await node.link.ping(1000)).toBe(true);
     expect(node.link.client.info?.tls_required).toBe(true);
+  });
+
+  test("what the server takes late, and answers, is as it was written", async () => {
+    const certFile = file("client.crt");
+    const tls = { caFile: file("ca.crt"), certFile, keyFile: file("client.key") };
+    await using node = await openLink(server.url, { tls, unconfirmedBytesMax: 32 * 1024 * 1024 });
+    const inbox = createInbox<Msg>();
+    const callback = (_: unknown, message: Msg) => inbox.deliver(message);
+    node.link.client.subscribe("late.*", { callback });
+    await node.link.client.flush();
+    const count = 800; // of 12 KB: far more than sockets hold
+
+    server.signal("SIGSTOP");
+    for (let index = 0; index < count; index++) {
+      node.link.publish(`late.${index}`, new Uint8Array(12_000).fill(index));
+      if (index % 3 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    server.signal("SIGCONT");
+
+    const messages = await inbox.take(count, 20_000);
+    expect(messages.map(({ subject }) => subject)).toEqual(
+      Array.from({ length: count }, (_, index) => `late.${index}`),
+    );
+    const isWhole = ({ data }: Msg, index: number) => data.every((byte) => byte === (index & 0xff));
+    expect(messages.every(isWhole)).toBe(true);
   });
 
   test("server of an unknown authority is refused", async () => {

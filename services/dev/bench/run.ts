@@ -8,6 +8,7 @@ const benchmarks: Readonly<Record<string, readonly [path: string, measures: stri
   storm: ["services/dev/bench/storm.ts", "thousands connect and log in at once"],
   idle: ["services/dev/bench/idle.ts", "memory and CPU of connections that wait"],
   requests: ["services/dev/bench/requests.ts", "requests over NATS to an upstream and back"],
+  garbage: ["services/dev/bench/garbage.ts", "what a request over NATS leaves on the heap"],
   fanout: ["services/dev/bench/fanout.ts", "one topic, 1,000 and 10,000 members on one node"],
   codec: ["packages/protocol/bench/codec.ts", "packets and bytes, ns each"],
   registry: ["packages/session/bench/registry.ts", "logins and renewals on Redis"],

@@ -27,7 +27,8 @@ export interface Stage {
   stop(): Promise<void>;
 }
 
-export async function openStage(): Promise<Stage> {
+/** `settings` of the edge are above those of all benchmarks. */
+export async function openStage(settings: Readonly<Record<string, string>> = {}): Promise<Stage> {
   pin(process.pid, 1);
   const folder = await mkdtemp(join(tmpdir(), "holdfast-bench-"));
   const heapFile = join(folder, "edge");
@@ -48,6 +49,7 @@ export async function openStage(): Promise<Stage> {
       EDGE_HEARTBEAT_INTERVAL_MS: process.env["BENCH_HEARTBEAT_MS"] ?? "30000",
       BENCH_HEAP_FILE: heapFile,
       BUN_OPTIONS: `--preload ${join(import.meta.dir, "collect.ts")}`,
+      ...settings,
     },
   });
   const [described] = cluster.description.edges;
