@@ -49,6 +49,15 @@ describe("createRedisClock", () => {
     expect(Math.abs(clock.at(1_002)! - 1_001_002 - jumpMs)).toBeLessThan(3); // it was told
   });
 
+  test("a clock that has not been heard for 5 s counts only for whom it is recent enough", () => {
+    const clock = createRedisClock();
+    clock.heard(redis, { timeMs: 1_000_000, askedMs: 0, answeredMs: 1 });
+
+    expect(clock.at(5_002)).toBeNull();
+    expect(clock.at(5_002, 5_000)).toBeNull();
+    expect(clock.at(5_002, 5_001)).toBeWithin(1_005_002, 1_005_010);
+  });
+
   test("of several clocks the one furthest ahead counts, as long as it is heard", () => {
     const clock = createRedisClock();
     clock.heard({}, { timeMs: 1_000_300, askedMs: 0, answeredMs: 1 });

@@ -27,9 +27,10 @@ export interface RedisClock {
   forget(from: object): void;
   /**
    * The time of Redis at `localMs` of this process, or later, never earlier: of several the one
-   * that is furthest ahead. Null while none has told its time lately.
+   * that is furthest ahead. Null while none has told its time lately, or within `validMs`: then a
+   * jump since counts for nothing.
    */
-  at(localMs: number): number | null;
+  at(localMs: number, validMs?: number): number | null;
 }
 
 /** Clocks are kept in step by at most this much; more is a jump. */
@@ -53,11 +54,11 @@ export function createRedisClock(): RedisClock {
       }
     },
     forget: (from) => void known.delete(from),
-    at(localMs) {
+    at(localMs, validMs = VALID_MS) {
       let ahead: number | null = null;
       for (const { high, atMs } of known.values()) {
         const ageMs = localMs - atMs;
-        if (ageMs > VALID_MS) continue;
+        if (ageMs > validMs) continue;
         ahead = Math.max(ahead ?? Number.NEGATIVE_INFINITY, high + DRIFT * ageMs);
       }
       return ahead === null ? null : localMs + ahead;

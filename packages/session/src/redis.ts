@@ -78,6 +78,7 @@ const COMMAND_TIMEOUT_MS = 800;
 const CALL_TIMEOUT_MS = 900; // all in all: redirections of a Cluster, a script that must be loaded
 /** For two clocks that do not run quite alike. */
 const LATE_SLACK_MS = 50;
+const NOW_VALID_MS = 600_000;
 const SOCKET_TIMEOUT_MS = 1_500;
 const START_TIMEOUT_MS = 10_000;
 const PROBE_INTERVAL_MS = 1_000;
@@ -257,7 +258,11 @@ function toConnection(
       for (const node of primariesOf(client)) load(node, scripts);
     },
     lateAfterMs: () => clock.at(performance.now() + CALL_TIMEOUT_MS + LATE_SLACK_MS),
-    nowMs: () => clock.at(performance.now()),
+    nowMs() {
+      const nowMs = performance.now();
+      // Right after this process stood still no clock has been heard for long.
+      return clock.at(nowMs) ?? clock.at(nowMs, NOW_VALID_MS);
+    },
     heardTime(timeMs, askedMs) {
       // To the millisecond: the question came before the next one began.
       const answeredMs = performance.now();

@@ -182,3 +182,23 @@ function createRig(transport: "tcp" | "ws", mode = "auto") {
     sent: (peer: Peer) => (peer.connection as ReturnType<typeof made.connect>).sent.length,
   };
 }
+
+describe("sentSinceMs", () => {
+  // [§9] a Reconnect that its client has overtaken meanwhile elsewhere is known by this
+  test("what is read right after a stall may have been there since before it", async () => {
+    const rig = createRig("tcp");
+    const { watchdog } = rig.node;
+    const now = () => rig.clock.monotonic();
+    watchdog.tick(now());
+    const beforeMs = now();
+    expect(watchdog.sentSinceMs(beforeMs)).toBe(beforeMs);
+
+    await rig.standStill();
+    receive(rig.logIn(), request(1));
+
+    const wokeMs = now();
+    expect(watchdog.sentSinceMs(wokeMs)).toBeWithin(beforeMs, wokeMs - stallMs + 1);
+    expect(watchdog.sentSinceMs(wokeMs + 999)).toBe(watchdog.sentSinceMs(wokeMs));
+    expect(watchdog.sentSinceMs(wokeMs + 1000)).toBe(wokeMs + 1000);
+  });
+});

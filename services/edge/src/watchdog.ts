@@ -10,10 +10,14 @@ import type { Peer } from "./peer.ts";
 /** A timer that should have run this long ago: nothing has run since. */
 export const stallMs = 2000;
 const againMs = 200;
+/** Until then what comes may have lain in a socket while the process stood still. */
+const backlogMs = 1000;
 
 export interface Watchdog {
   /** When the process last woke from standing still, monotonic milliseconds; 0: never. */
   readonly wokeMs: number;
+  /** Since when what is read now may have been there, monotonic milliseconds. */
+  sentSinceMs(nowMs: number): number;
   /** Called by the node's sweep, several times a second. */
   tick(nowMs: number): void;
   /** True: what this open peer sends has to wait; the caller keeps it, in order. */
@@ -30,11 +34,15 @@ export function createWatchdog(
   const kept = new Set<Peer>();
   let lastMs = startMs;
   let wokeMs = 0;
+  let stalled: { readonly fromMs: number; readonly toMs: number } | null = null;
   let isVerifying = false;
 
   return {
     get wokeMs() {
       return wokeMs;
+    },
+    sentSinceMs(nowMs) {
+      return stalled !== null && nowMs < stalled.toMs + backlogMs ? stalled.fromMs : nowMs;
     },
     tick(nowMs) {
       look(nowMs);
@@ -57,6 +65,7 @@ export function createWatchdog(
     const { log, metrics } = nodeOf();
     log.warn("process_stood_still", { seconds: Math.round((nowMs - lastMs) / 100) / 10 });
     metrics.stoodStill();
+    stalled = { fromMs: lastMs, toMs: nowMs };
     lastMs = nowMs;
     wokeMs = nowMs;
     if (!isVerifying) void verify();

@@ -39,6 +39,8 @@ interface Attempt {
   readonly request: Pick<Request, "command" | "requestId">;
   readonly kind: "auth" | "reconnect";
   readonly startedMs: number;
+  /** No earlier has the client asked. */
+  readonly sentMs: number;
   /** When the registry was asked last. */
   askedMs: number;
 }
@@ -56,7 +58,8 @@ export function logIn(peer: Peer, { command, requestId, body }: Request): Promis
   const kind = command === Command.auth ? "auth" : "reconnect";
   const request = { command, requestId };
   const startedMs = peer.node.clock.monotonic();
-  const attempt: Attempt = { peer, request, kind, startedMs, askedMs: startedMs };
+  const sentMs = peer.node.watchdog.sentSinceMs(startedMs);
+  const attempt: Attempt = { peer, request, kind, startedMs, sentMs, askedMs: startedMs };
   if (isSpent(attempt) || !begin(peer)) return null;
 
   const credential = readCredential(kind, body);
@@ -185,7 +188,7 @@ async function ask(
 
 /** Gives its place back, whatever comes of it. */
 async function claim(
-  { peer, kind, startedMs, askedMs }: Attempt,
+  { peer, kind, sentMs, askedMs }: Attempt,
   secret: string,
   presented: Presented,
 ): Promise<Claim | Refusal | Revocation> {
@@ -193,7 +196,7 @@ async function claim(
   let isAnswered = true;
   try {
     if (kind === "auth") return await registry.login(secret, presented);
-    return await registry.resume(secret, presented, askedMs - startedMs);
+    return await registry.resume(secret, presented, askedMs - sentMs);
   } catch (error) {
     isAnswered = !(error instanceof RegistryUnavailable);
     throw error;

@@ -6,6 +6,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { createMemoryHub } from "@holdfast/cluster";
 import { Command } from "@holdfast/protocol";
+import { type Clock, systemClock } from "@holdfast/runtime";
 import { startRedis, startRedisProxy } from "@holdfast/servers";
 import { defaultRegistrySettings, parseSessionId } from "@holdfast/session";
 import { connectRedis, createRedisRegistry } from "@holdfast/session/redis";
@@ -30,20 +31,24 @@ afterEach(async () => {
 /** What is replaced and comes again is theft at once: a leftover must not be taken for it. */
 const registrySettings = { ...defaultRegistrySettings, theftEnds: true, replayGraceMs: 0 };
 
-async function open() {
+/** `clock`: of the node behind the proxy. */
+async function open(clock: Clock = systemClock) {
   const server = await startRedis();
   stops.push(server.stop);
   const proxy = startRedisProxy(server);
   stops.push(async () => proxy[Symbol.asyncDispose]());
   const hub = createMemoryHub();
-  const [stalling, steady] = await Promise.all([edgeOn(proxy.url), edgeOn(server.url)]);
+  const [stalling, steady] = await Promise.all([
+    edgeOn(proxy.url, clock),
+    edgeOn(server.url, systemClock),
+  ]);
   return { proxy, stalling, steady };
 
-  async function edgeOn(url: string): Promise<TestEdge> {
+  async function edgeOn(url: string, clock: Clock): Promise<TestEdge> {
     const redis = await connectRedis({ url });
     stops.push(redis.close);
     const registry = createRedisRegistry({ redis, settings: registrySettings });
-    const edge = await startEdge({ hub, registry });
+    const edge = await startEdge({ hub, registry, clock });
     stops.push(async () => edge[Symbol.asyncDispose]());
     return edge;
   }
@@ -81,3 +86,21 @@ for (const transport of transports) {
     });
   });
 }
+
+test("what lay in the socket of a node that stood still takes nothing from its client", async () => {
+  let stoodStillMs = 0;
+  const monotonic = () => systemClock.monotonic() + stoodStillMs;
+  const { stalling, steady } = await open({ ...systemClock, monotonic });
+  const first = await steady.open("tcp");
+  const { sessionId } = accepted(await auth(first, await steady.issueToken("patient")));
+  const early = await stalling.open("tcp");
+  const wire = await steady.open("tcp");
+  const later = accepted(await reconnect(wire, sessionId));
+  await settle(wire);
+
+  stoodStillMs = 3_000; // in which it read nothing
+  expectError(await reconnect(early, sessionId), "serviceUnavailable");
+
+  await settle(wire);
+  accepted(await reconnect(await stalling.open("tcp"), later.sessionId));
+});
