@@ -139,12 +139,13 @@ describe("connectNats with TLS", () => {
     const callback = (_: unknown, message: Msg) => inbox.deliver(message);
     node.link.client.subscribe("late.*", { callback });
     await node.link.client.flush();
-    const count = 800; // of 12 KB: far more than sockets hold
+    const count = 6000; // of 1.2 KB: far more than sockets hold
 
     server.signal("SIGSTOP");
     for (let index = 0; index < count; index++) {
-      node.link.publish(`late.${index}`, new Uint8Array(12_000).fill(index));
-      if (index % 3 === 0) await new Promise((resolve) => setImmediate(resolve));
+      node.link.publish(`late.${index}`, new Uint8Array(1200).fill(index));
+      await Promise.resolve(); // the library hands over what it has
+      if (index % 200 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
     server.signal("SIGCONT");
 
