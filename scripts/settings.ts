@@ -14,7 +14,8 @@ export function settingsPage(): string {
   return `# Settings
 
 Read once, at start, from the environment. All mistakes are listed together and end the process with
-1; a variable that is set but empty counts as not set. The effective values are logged at start,
+1, as does a name that is nearly one of these; a variable that is set but empty counts as not set. \`--check-config\`
+reads them and starts nothing (operations.md, section 1). The effective values are logged at start,
 secrets hidden. This page is written by \`bun scripts/settings.ts\`.
 
 ## Edge

@@ -69,7 +69,7 @@ function toLogin(login: string | undefined): Pick<RedisPlace, "username" | "pass
 /** Names a host by its number: what is misread as one may be a password with a slash in it. */
 function readHost(text: string, number: number, defaultPort: number) {
   const match = /^(\[[0-9A-Fa-f:.]+\]|[^:[\]\s]+)(?::(\d+))?$/.exec(text);
-  if (!match?.[1]) throw new Error(`Cannot read the Redis URL: host ${number} is none, ${encoded}`);
+  if (!match?.[1]) throw new Error(`Cannot read the Redis URL: host ${number} is none; ${encoded}`);
   const host = match[1].replace(/^\[|\]$/g, "");
   return {
     host,
@@ -81,11 +81,11 @@ function toNumber(text: string, what: string, least: number, most: number): numb
   const number = Number(text);
   if (/^\d+$/.test(text) && number >= least && number <= most) return number;
   throw new Error(
-    `Cannot read the Redis URL: ${what} must be a number from ${least} to ${most}, ${encoded}`,
+    `Cannot read the Redis URL: ${what} must be a number from ${least} to ${most}; ${encoded}`,
   );
 }
 
-const encoded = "and : / @ in a password be percent-encoded";
+const encoded = ": / and @ in a password must be percent-encoded";
 
 function decode(text: string): string {
   try {
