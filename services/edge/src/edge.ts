@@ -363,7 +363,10 @@ function createEvents(node: EdgeNode): ConnectionEvents<Peer> {
     begins: (peer, bytes) => node.inflow.begin(peer, bytes),
     data: receive,
     ends: node.inflow.end,
-    frame: node.inflow.packet,
+    frame(peer, isControl) {
+      if (isControl) node.inflow.packet(peer);
+      else node.inflow.fragment(peer); // its message is a packet
+    },
     messageBytesMax,
     held,
     text: textMessage,

@@ -144,6 +144,23 @@ describe("createInflow", () => {
     expect(await rig.paused("packets")).toBe("0");
   });
 
+  test("fragments take no token, and have their turn", () => {
+    const rig = createRig();
+    const peer = rig.connect();
+
+    for (let turn = 0; turn < 10; turn++) {
+      rig.inflow.begin(peer, 0);
+      for (let count = 0; count < 40; count++) rig.inflow.fragment(peer);
+      expect(peer.isWaiting).toBe(false);
+      rig.inflow.fragment(peer);
+      expect(peer.isWaiting).toBe(true);
+      rig.turn();
+    }
+
+    expect(rig.readOn).toHaveLength(10);
+    expect(rig.inflow.paused).toBe(0);
+  });
+
   test("a turn has so many sockets, each has its turn, and whoever has more is last", () => {
     const rig = createRig({ inboundPacketsPerSecond: 0 });
     const peers = Array.from({ length: 20 }, () => rig.connect());

@@ -14,6 +14,8 @@ export interface Inflow {
   begin(peer: Peer, bytes: number): void;
   /** A packet has been read. It may be the last for now: see `peer.isWaiting`. */
   packet(peer: Peer): void;
+  /** A part of a packet: its bytes count, and it takes its time of the turn. */
+  fragment(peer: Peer): void;
   /** All has been read of so many bytes that may be. */
   end(peer: Peer, bytes: number): void;
   /** Its login has been accepted: from here it may send more than a stranger. */
@@ -73,6 +75,9 @@ export function createInflow(options: {
     packet(peer) {
       packetsRead++;
       peer.packetTokens--;
+      if (--peer.packetsLeft < 0) stop(peer);
+    },
+    fragment(peer) {
       if (--peer.packetsLeft < 0) stop(peer);
     },
     end(peer, bytes) {

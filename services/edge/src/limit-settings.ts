@@ -199,7 +199,7 @@ export const limitSettings = {
     min: 0,
     max: 1_000_000,
     unit: "1/s",
-    meaning: "Packets and frames of one connection; an eighth before login. More wait. 0: no limit",
+    meaning: "Packets and pings of one connection; an eighth before login. More wait. 0: no limit",
   }),
   EDGE_INBOUND_PACKETS_BURST: integer({
     default: 2000,

@@ -60,8 +60,8 @@ export interface ConnectionEvents<P> {
   begins(peer: P, bytes: number): void;
   /** They have been told, or kept. */
   ends(peer: P, bytes: number): void;
-  /** WebSocket: a frame that is no message, or only a part of one. */
-  frame(peer: P): void;
+  /** WebSocket: a ping, a pong or a close; else a part of a message that is not over. */
+  frame(peer: P, isControl: boolean): void;
   /** TCP: a chunk, cut anywhere. WebSocket: one binary message. The bytes are the receiver's. */
   data(peer: P, chunk: Uint8Array): void;
   /** WebSocket: the most a message may have just now; a larger one is a violation. */

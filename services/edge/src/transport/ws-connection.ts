@@ -257,8 +257,8 @@ export class WsConnection<P> implements Connection, FrameTarget {
     this.shared.events.leaving(this.upgraded, "violation");
   }
 
-  frameRead(): void {
-    this.shared.events.frame(this.upgraded);
+  frameRead(isControl: boolean): void {
+    this.shared.events.frame(this.upgraded, isControl);
   }
 
   released(): void {

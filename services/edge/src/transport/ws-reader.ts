@@ -22,7 +22,7 @@ export interface FrameTarget {
   pingRead(payload: Uint8Array): void;
   pongRead(payload: Uint8Array): void;
   /** Any frame but the last, or only, one of a message. */
-  frameRead(): void;
+  frameRead(isControl: boolean): void;
   /** A good close frame; null: one without a code. */
   closeRead(code: number | null): void;
   violated(fault: FrameFault): void;
@@ -222,13 +222,13 @@ export class Assembly {
       this.control = null;
       unmask(payload, 0, payload.length, head, headSize - 4);
       if (!this.isMessageOpen) target.assembly = null;
-      target.frameRead();
+      target.frameRead(true);
       tellControl(target, first, payload);
       return;
     }
     unmask(this.piece, this.frameStart, this.length, head, headSize - 4);
     if (first < 0x80) {
-      target.frameRead(); // fragments follow
+      target.frameRead(false); // fragments follow
       return;
     }
     target.assembly = null;
