@@ -41,7 +41,7 @@ export function inflateLater(body: Uint8Array, inflatedBytesMax: number): Promis
 }
 
 /** Inflated at once on that thread; the pieces are put together on this one. */
-const pieceBytes = 256 * 1024;
+const pieceBytes = 64 * 1024;
 
 function optionsOf(inflatedBytesMax: number) {
   const maxOutputLength = Math.max(1, inflatedBytesMax); // 0 is refused as an argument
