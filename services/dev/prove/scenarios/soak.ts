@@ -10,6 +10,7 @@ import { type Alive, type Collector, createCollector } from "../soak/alive.ts";
 import { startChurn } from "../soak/churn.ts";
 import { type Look, tellGrowth } from "../soak/growth.ts";
 import { type Cost, costOfIdle } from "../soak/idle.ts";
+import { lookAtKept, tellKept } from "../soak/kept.ts";
 import { gauges, keysOf, sampleEdge, subscriptionsOf } from "../soak/samples.ts";
 
 const promise = 10;
@@ -20,8 +21,6 @@ const firstMs = 5000;
 const keepTopicMs = 5_000;
 /** Of so many looks one has the second edge collect its garbage first; the first is left alone. */
 const collectEvery = 4;
-/** With nobody there and no garbage: code that was compiled since. */
-const keptBytesMax = 2 * mebibyte;
 /** Idle connections whose cost is measured before and after. */
 const idle = 2000;
 /** Sessions are short-lived here: in the end even their records must be gone. */
@@ -78,7 +77,7 @@ async function soak(trial: Trial, collector: Collector, minutes: number): Promis
   });
   const before = { ...(await quiet(lab, monitor)), keys: empty.keys };
   const cost = trial.size === "long" ? await costOfIdle(lab, collector, idle) : null;
-  const aliveBefore = await collectAll(lab, collector);
+  const keptBefore = await lookAtKept(lab, collector);
   const churn = await startChurn(lab, trial.seed);
   const looks = await watch({ trial, lab, monitor, collector }, minutes * 60_000);
   await churn.stop();
@@ -93,12 +92,7 @@ async function soak(trial: Trial, collector: Collector, minutes: number): Promis
     tellCost(trial, cost, await costOfIdle(lab, collector, idle));
   }
   await tellRest(trial, lab, monitor, before);
-  tellKept(trial, aliveBefore, await collectAll(lab, collector));
-}
-
-/** Of those that live through it all. */
-function collectAll(lab: Lab, collector: Collector): Promise<readonly Alive[]> {
-  return Promise.all(lab.edges.slice(0, 2).map((edge, index) => collector.collect(edge, index)));
+  tellKept(trial, keptBefore, await lookAtKept(lab, collector));
 }
 
 async function look(lab: Lab, monitor: number): Promise<Look> {
@@ -163,18 +157,6 @@ function tellCost(trial: Trial, before: Cost, after: Cost): void {
   const what = "objects of an idle connection, of what they were before";
   trial.measure({ promise, what, atMost: 1.1, atLeast: 0.9, ...objects });
   trial.measure({ promise, what: "an idle connection, resident", ...resident });
-}
-
-/** Of the two edges that lived through it all, once everybody has left. */
-function tellKept(trial: Trial, before: readonly Alive[], after: readonly Alive[]): void {
-  for (const [index, { bytes, objectBytes, objects }] of after.entries()) {
-    const was = before[index]!; // of the same edges
-    const what = `kept by edge ${index + 1}, all gone and collected`;
-    const cells = ((objectBytes - was.objectBytes) / 1024).toFixed(0);
-    const note = `of objects ${cells} KiB, ${objects - was.objects} more of ${was.objects}`;
-    const kept = { measured: (bytes - was.bytes) / 1024, unit: "KiB", note };
-    trial.measure({ promise, what, atMost: keptBytesMax / 1024, ...kept });
-  }
 }
 
 /** Everybody has left: what is there now is there for nobody. */

@@ -1,4 +1,5 @@
 /** What an idle connection costs an edge: before the churn and after it, it is the same. */
+import { quantile } from "../figures.ts";
 import type { Lab } from "../lab.ts";
 import type { Visit } from "../visit.ts";
 import type { Collector } from "./alive.ts";
@@ -11,6 +12,8 @@ export interface Cost {
   readonly resident: number;
 }
 
+/** The median counts: now and then something of a node's own comes or goes meanwhile. */
+const rounds = 3;
 const atOnce = 50;
 /** In one account: the login of the next one looks at all of them. */
 const accountSeats = 25;
@@ -20,12 +23,23 @@ export async function costOfIdle(lab: Lab, collector: Collector, count: number):
   const [edge] = lab.edges;
   if (edge === undefined) throw new Error("Cannot measure without an edge");
   await leave(await come(2 * atOnce)); // what the first ones make is kept
-  const empty = await look();
-  const visits = await come(count);
-  const full = await look();
-  await leave(visits);
-  const each = (what: keyof Cost) => (full[what] - empty[what]) / count;
-  return { objects: each("objects"), resident: each("resident") };
+  const costs: Cost[] = [];
+  for (let round = 0; round < rounds; round++) costs.push(await measure());
+  const usual = (what: keyof Cost) =>
+    quantile(
+      costs.map((one) => one[what]),
+      0.5,
+    );
+  return { objects: usual("objects"), resident: usual("resident") };
+
+  async function measure(): Promise<Cost> {
+    const empty = await look();
+    const visits = await come(count);
+    const full = await look();
+    await leave(visits);
+    const each = (what: keyof Cost) => (full[what] - empty[what]) / count;
+    return { objects: each("objects"), resident: each("resident") };
+  }
 
   /** The least of some looks: what is on its way out is none of theirs. */
   async function look(): Promise<Cost> {
