@@ -7,6 +7,7 @@ const benchmarks: Readonly<Record<string, readonly [path: string, measures: stri
   packets: ["services/dev/bench/packets.ts", "heartbeats and requests through one edge"],
   storm: ["services/dev/bench/storm.ts", "thousands connect and log in at once"],
   idle: ["services/dev/bench/idle.ts", "memory and CPU of connections that wait"],
+  churn: ["services/dev/bench/churn.ts", "memory kept, a million times each kind of action"],
   requests: ["services/dev/bench/requests.ts", "requests over NATS to an upstream and back"],
   garbage: ["services/dev/bench/garbage.ts", "what a request over NATS leaves on the heap"],
   fanout: ["services/dev/bench/fanout.ts", "one topic, 1,000 and 10,000 members on one node"],

@@ -24,6 +24,7 @@ export interface Stage {
   readonly bare: Place;
   /** Tokens of as many accounts that nobody else has. */
   issue(count: number): Promise<readonly string[]>;
+  issueTo(account: string): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -37,6 +38,7 @@ export async function openStage(settings: Readonly<Record<string, string>> = {})
     log: "ignore",
     settings: {
       EDGE_LOG_LEVEL: "error",
+      EDGE_FLAP_DISPLACEMENTS_MAX: "0",
       EDGE_UNAUTHENTICATED_MAX: "16000", // a storm is to be measured, not refused
       EDGE_LOGIN_RATE: process.env["BENCH_LOGIN_RATE"] ?? "0",
       EDGE_LOGIN_QUEUE_MS: "10000", // a queue is to be measured, not its deadline
@@ -70,7 +72,9 @@ export async function openStage(settings: Readonly<Record<string, string>> = {})
     edgeAdmin: described.admin,
     natsUrl: cluster.nats.url,
     bare: bare.place,
-    issue: (count) => Promise.all(Array.from({ length: count }, issueOne)),
+    issue: (count) =>
+      Promise.all(Array.from({ length: count }, () => issueTo(`bench-${++accounts}`))),
+    issueTo,
     async stop() {
       bare.process.kill();
       await bare.process.exited;
@@ -80,8 +84,7 @@ export async function openStage(settings: Readonly<Record<string, string>> = {})
     },
   };
 
-  async function issueOne(): Promise<string> {
-    const account = `bench-${++accounts}`;
+  async function issueTo(account: string): Promise<string> {
     const identity = { account, seatsMax: 1, policy: "displace", metadata: {} } as const;
     return (await registry.issue(identity, 600_000)).token;
   }
