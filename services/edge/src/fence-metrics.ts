@@ -2,7 +2,7 @@
 import type { Metrics } from "@holdfast/runtime";
 import { type FenceState, fenceStates } from "./fence.ts";
 
-export type KickEnd = "lease" | "dead" | "full";
+export type KickEnd = "lease" | "dead" | "full" | "fenced";
 
 export function fenceMetrics(metrics: Metrics) {
   const repeated = metrics.counter({
@@ -14,7 +14,7 @@ export function fenceMetrics(metrics: Metrics) {
     help: "Displacements that no node acknowledged, by why nobody waits any longer",
     labels: ["reason"],
   });
-  for (const reason of ["lease", "dead", "full"] as const) givenUp.labels({ reason });
+  for (const reason of ["lease", "dead", "full", "fenced"] as const) givenUp.labels({ reason });
   const buried = metrics.counter({
     name: "holdfast_nodes_buried_total",
     help: "Other nodes whose seats this one took over, by how their end was told",

@@ -22,9 +22,14 @@ describe("createFence: strict", () => {
     await rig.runTo(10_000 - marginMs - sweepIntervalMs);
     expect([fresh.phase.at, rig.fence.state]).toEqual(["open", "cut"]);
     expect(rig.fence.unreadyReason).toBeNull();
+    rig.node.kicks.tell("far", {
+      ...{ account: "alice", by: fresh.seat, atMs: 0 },
+      ...{ displaced: [{ connection: "1", generation: 1 }], takenOver: [] },
+    });
     await rig.runTo(10_000 - marginMs);
     expect(fresh.phase).toEqual({ at: "closed", ending: "serverShutdown" });
     expect([rig.fence.state, renewed.phase.at]).toEqual(["fenced", "open"]);
+    expect(rig.node.kicks.size).toBe(0); // whom its store displaced may have a seat elsewhere
     expect(rig.fence.unreadyReason).toContain("fenced");
     await rig.runTo(30_000 - marginMs);
 

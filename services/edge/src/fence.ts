@@ -135,6 +135,7 @@ export function createFence(nodeOf: () => EdgeNode): Fence {
     }
     if (closed === 0) return;
     isFenced = true;
+    node.kicks.withdraw();
     metrics.fenced(closed);
     log.error("fenced", { mode: config.fence, view, closed });
   }

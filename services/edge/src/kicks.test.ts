@@ -67,6 +67,17 @@ describe("createKicks", () => {
     expect(await rig.metric('holdfast_kicks_given_up_total{reason="dead"}')).toBe(1);
   });
 
+  test("kicks of a node that was fenced are given up", async () => {
+    const rig = createRig();
+    for (const node of ["a", "b"]) rig.tell(node, ["1"], []);
+
+    rig.kicks.withdraw();
+    await rig.run(2);
+
+    expect(rig.sent.map(([node]) => node)).toEqual(["a", "b"]);
+    expect(await rig.metric('holdfast_kicks_given_up_total{reason="fenced"}')).toBe(2);
+  });
+
   test("while the bus is away nothing is repeated, and it goes on when it is back", async () => {
     const rig = createRig();
     rig.tell("far", ["1"], []);

@@ -16,6 +16,8 @@ export interface Kicks {
   acked(event: Extract<ClusterEvent, { type: "acked" }>): void;
   /** That node is dead: nobody is left there to be closed. */
   forget(node: string): void;
+  /** This node was fenced: what its store has said of seats may hold nowhere else. */
+  withdraw(): void;
   /** Every `kickTickMs`. */
   tick(): void;
   /** Kicks that have not been acknowledged. */
@@ -36,6 +38,7 @@ export function createKicks(nodeOf: () => EdgeNode): Kicks {
     tell,
     acked,
     forget,
+    withdraw,
     tick,
     get size() {
       return kicks.size;
@@ -83,6 +86,12 @@ export function createKicks(nodeOf: () => EdgeNode): Kicks {
       kicks.delete(key);
       metrics.kickGivenUp("dead");
     }
+  }
+
+  function withdraw(): void {
+    const { metrics } = nodeOf();
+    for (let left = kicks.size; left > 0; left--) metrics.kickGivenUp("fenced");
+    kicks.clear();
   }
 
   function tick(): void {
