@@ -1,6 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { createManualClock, createMetrics } from "@holdfast/runtime";
-import { createInflow, type InflowSettings, largeChunkBytes, packetsPerTurn } from "./inflow.ts";
+import {
+  createInflow,
+  type InflowSettings,
+  isDeafFlooder,
+  largeChunkBytes,
+  packetsPerTurn,
+} from "./inflow.ts";
 import { createEdgeMetrics } from "./metrics.ts";
 import type { Peer } from "./peer.ts";
 
@@ -208,5 +214,17 @@ describe("createInflow", () => {
     rig.turn();
 
     expect(rig.readOn).toEqual([]);
+  });
+});
+
+describe("isDeafFlooder", () => {
+  test("it has used up its packets, and takes nothing of what is sent to it", () => {
+    const peer = (isBlocked: boolean, packetTokens: number) =>
+      ({ connection: { isBlocked }, packetTokens }) as unknown as Peer;
+
+    expect(isDeafFlooder(peer(true, packetsPerTurn - 1))).toBe(true);
+    expect(isDeafFlooder(peer(true, packetsPerTurn))).toBe(false);
+    expect(isDeafFlooder(peer(false, 0))).toBe(false);
+    expect(isDeafFlooder(peer(true, Number.POSITIVE_INFINITY))).toBe(false);
   });
 });

@@ -43,6 +43,14 @@ export const largeChunkBytes = 64 * 1024;
 /** Whoever has not logged in needs a few packets, and has this part of rates and bursts. */
 const strangerShare = 1 / 8;
 
+/**
+ * Who has sent more than it may, and takes nothing of what is sent to it, does not live by what is
+ * still to be read of it: that would keep it for minutes.
+ */
+export function isDeafFlooder({ connection, packetTokens }: Peer): boolean {
+  return connection.isBlocked && packetTokens < packetsPerTurn;
+}
+
 export function createInflow(options: {
   readonly settings: InflowSettings;
   readonly metrics: Pick<EdgeMetrics, "inboundPaused">;

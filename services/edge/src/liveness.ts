@@ -3,6 +3,7 @@
  * a packet sets a flag, which moves its deadline at the next sweep. [§7.2] [§11]
  */
 import { Command, encodeHeartbeat, encodeRequest } from "@holdfast/protocol";
+import { isDeafFlooder } from "./inflow.ts";
 import type { EdgeNode } from "./node.ts";
 import { close, deliver, type Peer } from "./peer.ts";
 import { spoiled } from "./spoiled.ts";
@@ -63,8 +64,7 @@ function sweep(peer: Peer, nowMs: number, mayAct: boolean): boolean {
     case "entering": // bounded by the registry's own deadline, and the admission's
       return mayAct && isPinged(peer, nowMs);
     case "open":
-      // While it is not read it cannot be heard; that is bounded by what it has sent.
-      if (peer.isHeard || peer.isWaiting || peer.inflatingBytes > 0) peer.lastSeenMs = nowMs;
+      if (isSeen(peer)) peer.lastSeenMs = nowMs;
       peer.isHeard = false;
       if (!mayAct) return false;
       if (nowMs - peer.lastSeenMs < node.config.heartbeatTimeoutMs) return isPinged(peer, nowMs);
@@ -75,6 +75,12 @@ function sweep(peer: Peer, nowMs: number, mayAct: boolean): boolean {
       phase satisfies never;
       return false;
   }
+}
+
+/** While it is not read it cannot be heard; that is bounded by what it has sent. */
+function isSeen(peer: Peer): boolean {
+  if (isDeafFlooder(peer)) return false;
+  return peer.isHeard || peer.isWaiting || peer.inflatingBytes > 0;
 }
 
 /** From the handshake on, whatever else flows: some clients count nothing but pings. [D16] [§11] */

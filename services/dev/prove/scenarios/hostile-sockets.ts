@@ -37,7 +37,13 @@ const quick = {
   EDGE_HEARTBEAT_TIMEOUT_MS: "3000",
   EDGE_OUTBOUND_BYTES_MAX: String(mebibyte),
 };
-const room = { EDGE_CONNECTIONS_MAX: "15000", EDGE_UNAUTHENTICATED_MAX: "12000" };
+const room = {
+  EDGE_CONNECTIONS_MAX: "15000",
+  EDGE_UNAUTHENTICATED_MAX: "12000",
+  // A busy machine does not inflate as much as the default allows, and nobody would be over it.
+  EDGE_INFLATE_RATE: String(mebibyte),
+  EDGE_INFLATE_BURST: String(16 * mebibyte),
+};
 
 const moves = {
   handshake: {

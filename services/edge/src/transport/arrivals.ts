@@ -23,7 +23,7 @@ export interface ArrivalCount {
   count: number;
 }
 
-export const arrivalsPerTurn = 256;
+export const arrivalsPerTurn = 64;
 
 export function createArrivals<S extends Arriving>(options: {
   readonly waiting: ArrivalCount;
