@@ -147,7 +147,22 @@ function overlaps(
   );
   return [...groups.values()].flatMap((group) => {
     const { limit } = groupOf(group[0]!); // a group is never empty
-    return group.flatMap((newer) => excess(group, newer, limit));
+    return overlapsOf(group, limit);
+  });
+}
+
+/** In the order of their answers; of those that came before only the ones that stand are kept. */
+function overlapsOf(group: readonly View[], limit: number): Overlap[] {
+  const inOrder = group.toSorted((left, right) => left.answeredMs! - right.answeredMs!);
+  let standing: View[] = [];
+  let next = 0;
+  return inOrder.flatMap((newer) => {
+    const atMs = newer.answeredMs!; // only answered ones are in a group
+    for (; next < inOrder.length && inOrder[next]!.answeredMs! <= atMs; next++) {
+      standing.push(inOrder[next]!);
+    }
+    standing = standing.filter((view) => endOf(view) > atMs);
+    return excess(standing, atMs, limit);
   });
 }
 
@@ -155,15 +170,11 @@ function overlaps(
  * With the newer one's answer its account may be over its limit: then the first of those that were
  * there, in the order in which they end, have outlived it by that long.
  */
-function excess(group: readonly View[], newer: View, limit: number): Overlap[] {
-  const atMs = newer.answeredMs!; // only answered ones are in a group
-  const standing = group
-    .filter((view) => view.answeredMs! <= atMs && endOf(view) > atMs)
-    .map(endOf)
-    .sort((left, right) => left - right);
+function excess(standing: readonly View[], atMs: number, limit: number): Overlap[] {
   const surplus = standing.length - limit;
   if (surplus <= 0) return [];
-  return standing.slice(0, surplus).map((endMs) => ({ atMs, forMs: endMs - atMs }));
+  const ends = standing.map(endOf).sort((left, right) => left - right);
+  return ends.slice(0, surplus).map((endMs) => ({ atMs, forMs: endMs - atMs }));
 }
 
 function endOf(view: View): number {
