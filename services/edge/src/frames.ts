@@ -6,6 +6,7 @@ import { close, type Peer } from "./peer.ts";
 export function heartbeatAnswered(peer: Peer, id: number): void {
   if (peer.pingId === 0 || id !== peer.pingId) return;
   peer.pingId = 0;
+  peer.hasAnswered = true;
   const { node } = peer;
   node.metrics.roundTrip(peer.connection.transport, node.clock.monotonic() - peer.pingSentMs);
 }

@@ -3,7 +3,7 @@ import { createManualClock, createMetrics } from "@holdfast/runtime";
 import {
   createInflow,
   type InflowSettings,
-  isDeafFlooder,
+  isBehind,
   largeChunkBytes,
   packetsPerTurn,
 } from "./inflow.ts";
@@ -217,14 +217,12 @@ describe("createInflow", () => {
   });
 });
 
-describe("isDeafFlooder", () => {
-  test("it has used up its packets, and takes nothing of what is sent to it", () => {
-    const peer = (isBlocked: boolean, packetTokens: number) =>
-      ({ connection: { isBlocked }, packetTokens }) as unknown as Peer;
+describe("isBehind", () => {
+  test("it may send no more than a turn takes", () => {
+    const peer = (packetTokens: number) => ({ packetTokens }) as unknown as Peer;
 
-    expect(isDeafFlooder(peer(true, packetsPerTurn - 1))).toBe(true);
-    expect(isDeafFlooder(peer(true, packetsPerTurn))).toBe(false);
-    expect(isDeafFlooder(peer(false, 0))).toBe(false);
-    expect(isDeafFlooder(peer(true, Number.POSITIVE_INFINITY))).toBe(false);
+    expect(isBehind(peer(packetsPerTurn - 1))).toBe(true);
+    expect(isBehind(peer(packetsPerTurn))).toBe(false);
+    expect(isBehind(peer(Number.POSITIVE_INFINITY))).toBe(false);
   });
 });

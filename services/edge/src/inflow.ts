@@ -44,11 +44,11 @@ export const largeChunkBytes = 64 * 1024;
 const strangerShare = 1 / 8;
 
 /**
- * Who has sent more than it may, and takes nothing of what is sent to it, does not live by what is
- * still to be read of it: that would keep it for minutes.
+ * It has sent as many packets as it may. What is still to be read of it may be minutes old, and is
+ * no sign of life: only an answer to what it was asked just now is one.
  */
-export function isDeafFlooder({ connection, packetTokens }: Peer): boolean {
-  return connection.isBlocked && packetTokens < packetsPerTurn;
+export function isBehind({ packetTokens }: Peer): boolean {
+  return packetTokens < packetsPerTurn;
 }
 
 export function createInflow(options: {

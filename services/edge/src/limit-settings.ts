@@ -203,7 +203,7 @@ export const limitSettings = {
   }),
   EDGE_INBOUND_PACKETS_BURST: integer({
     default: 2000,
-    min: 8,
+    min: 100,
     max: 1_000_000,
     unit: "packets",
     meaning: "Packets of one connection at once after a rest; an eighth before login",

@@ -3,7 +3,7 @@
  * a packet sets a flag, which moves its deadline at the next sweep. [§7.2] [§11]
  */
 import { Command, encodeHeartbeat, encodeRequest } from "@holdfast/protocol";
-import { isDeafFlooder } from "./inflow.ts";
+import { isBehind } from "./inflow.ts";
 import type { EdgeNode } from "./node.ts";
 import { close, deliver, type Peer } from "./peer.ts";
 import { spoiled } from "./spoiled.ts";
@@ -77,9 +77,11 @@ function sweep(peer: Peer, nowMs: number, mayAct: boolean): boolean {
   }
 }
 
-/** While it is not read it cannot be heard; that is bounded by what it has sent. */
+/** While it is not read it cannot be heard, which is not for long if it owes bytes only. */
 function isSeen(peer: Peer): boolean {
-  if (isDeafFlooder(peer)) return false;
+  const { hasAnswered } = peer;
+  peer.hasAnswered = false;
+  if (isBehind(peer)) return hasAnswered;
   return peer.isHeard || peer.isWaiting || peer.inflatingBytes > 0;
 }
 

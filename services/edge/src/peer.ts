@@ -77,6 +77,8 @@ export class Peer {
   lastSeenMs: number;
   /** Since the last sweep, which moves `lastSeenMs`: a packet need not read the clock. */
   isHeard = false;
+  /** Since the last sweep: what it was asked last. */
+  hasAnswered = false;
   nextPingMs: number;
   /** When a peer that is not open is ended, and with what. */
   deadlineMs: number;

@@ -80,7 +80,7 @@ export const deafBurdens: readonly Burden[] = [
     what: "pings whose pongs nobody takes, and silence",
     attackers: { short: 4, long: 16 },
     boundMs: (site) => pingingMs + site.heartbeatTimeoutMs,
-    told: ["nothing", ...mute], // its Close may be cut off behind the pongs
+    told: mute,
     bytesMax: () => 64 * kibibyte,
     async run(site, count) {
       const payload = new Uint8Array(125);

@@ -185,22 +185,35 @@ for (const transport of transports) {
       await expectClose(newer, transport, 2, "server shutdown");
     });
 
-    test("one that is paused for longer than the heartbeat timeout stays", async () => {
+    test("one that owes bytes for longer than the heartbeat timeout stays", async () => {
       const settings = {
-        ...forGood,
         EDGE_HEARTBEAT_INTERVAL_MS: 100,
         EDGE_HEARTBEAT_TIMEOUT_MS: 400,
+        EDGE_BODY_BYTES_MAX: 64 * kibibyte,
+        EDGE_INBOUND_BYTES_PER_SECOND: 24 * kibibyte,
+        EDGE_INBOUND_BYTES_BURST: 64 * kibibyte,
       };
       await using edge = await startEdge({ settings });
       const { wire } = await openSession(edge, transport);
-      sendAll(wire, transport, requests(101));
-      for (let count = 0; count < 101; count++) {
-        while ((await wire.next(10_000)).type !== "response");
-      }
-      sendAll(wire, transport, requests(2));
-      while ((await wire.next(10_000)).type !== "response"); // a second later
 
-      expect(edge.edge.connections).toBe(1);
+      for (const id of [1001, 1002]) wire.sendBytes(request(echo, id, noise(50 * kibibyte)));
+      await until(async () => (await paused(edge)) > 0, "it is paused");
+      wire.sendBytes(request(echo, 1003));
+
+      let last = await wire.next();
+      while (last.type !== "response" || last.requestId !== 1003) last = await wire.next(10_000);
+      expect(await pauses(edge, "bytes")).toBeGreaterThan(0);
+    });
+
+    test("one that is behind lives by its answers, not by what it sent long ago", async () => {
+      const settings = { EDGE_HEARTBEAT_INTERVAL_MS: 100, EDGE_HEARTBEAT_TIMEOUT_MS: 800 };
+      const rate = { EDGE_INBOUND_PACKETS_PER_SECOND: 20 };
+      await using edge = await startEdge({ settings: { ...forGood, ...settings, ...rate } });
+      const { wire } = await openSession(edge, transport);
+
+      sendAll(wire, transport, requests(1000)); // of 45 s
+
+      expect((await wire.waitClosed(15_000)).closePush?.code).toBe(0);
     });
 
     test("what came quickly, and is within the limits, is handled though its sender has gone", async () => {
