@@ -38,10 +38,9 @@ async function open(clock: Clock = systemClock) {
   const proxy = startRedisProxy(server);
   stops.push(async () => proxy[Symbol.asyncDispose]());
   const hub = createMemoryHub();
-  const [stalling, steady] = await Promise.all([
-    edgeOn(proxy.url, clock),
-    edgeOn(server.url, systemClock),
-  ]);
+  // The last to come is the first to stop: when the steady one does, no seat may be left.
+  const steady = await edgeOn(server.url, systemClock);
+  const stalling = await edgeOn(proxy.url, clock);
   return { proxy, stalling, steady };
 
   async function edgeOn(url: string, clock: Clock): Promise<TestEdge> {
