@@ -95,7 +95,10 @@ async function watchSteps(trial: Trial, lab: Lab, walls: readonly WallClock[]): 
   const { size, count } = trial;
   const { intervalMs, timeoutMs, lifeMs } = times[size];
   const standing = await enterAll(lab, count({ short: 32, long: 400 }));
-  const leases = watchLeases(lab, (index) => leftOf(size, rateOf(index)));
+  const leases = watchLeases(lab, {
+    atLeastMs: (index) => leftOf(size, rateOf(index)),
+    behindMs: (index) => Math.max(0, 1 / rateOf(index) - 1) * 1.1 * times[size].renewMs,
+  });
   const expiries = createExpiries(lab, { lifeMs, nearMs: nearMs[size] });
   const limits = { rate: requestRate, burst: requestBurst };
   const meters = await Promise.all(
