@@ -2,7 +2,7 @@
  * Promise 8 on WebSocket: RFC 6455 case by case, by Autobahn's numbers, over bare sockets against a
  * real edge. What a node tolerates is named in the test of the same table.
  */
-import { runWebSocketTable, tableOf } from "../../test/websocket/table.ts";
+import { runWebSocketTable, tableOf, tableSettings } from "../../test/websocket/table.ts";
 import type { Scenario } from "../scenario.ts";
 
 export const scenario: Scenario = {
@@ -26,7 +26,7 @@ export const scenario: Scenario = {
   ],
   shows: "frames and upgrades that break the rules end one connection, as RFC 6455 has it",
   async run({ lab, measure, log }) {
-    const ground = await lab({ edges: 1, settings: { EDGE_UNAUTHENTICATED_MAX: "2000" } });
+    const ground = await lab({ edges: 1, settings: tableSettings });
     const edge = ground.edges[0]!; // there is one
     let logins = 0;
     const token = () => ground.issue(`case-${++logins}`);

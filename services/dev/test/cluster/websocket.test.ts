@@ -7,7 +7,13 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { until } from "../../prove/ground.ts";
 import { type EmbeddedCluster, startEmbedded } from "../../src/embedded.ts";
 import { read } from "../neighbour.ts";
-import { type Row, runWebSocketTable, tableOf, type WebSocketTarget } from "../websocket/table.ts";
+import {
+  type Row,
+  runWebSocketTable,
+  tableOf,
+  tableSettings,
+  type WebSocketTarget,
+} from "../websocket/table.ts";
 
 /** What a stricter server would do otherwise; RFC 6455 asks it of senders alone. */
 const lenient = new Map([
@@ -20,7 +26,7 @@ beforeAll(async () => {
   const settings = { EDGE_CLOSE_LINGER_MS: "100", EDGE_LOG_LEVEL: "error" };
   cluster = await startEmbedded({
     edges: 1,
-    settings: { EDGE_ALLOW_SHORT_TIMERS: "true", EDGE_UNAUTHENTICATED_MAX: "1000", ...settings },
+    settings: { EDGE_ALLOW_SHORT_TIMERS: "true", ...tableSettings, ...settings },
   });
 });
 afterAll(() => cluster.stop());
