@@ -130,7 +130,8 @@ for (const transport of transports) {
     });
 
     test("slow reader gets several MiB in order, over many partial writes", async () => {
-      await using edge = await startEdge({ settings: { ...plain, EDGE_IN_FLIGHT_MAX: 1000 } });
+      const settings = { EDGE_IN_FLIGHT_MAX: 1000, EDGE_INBOUND_BYTES_PER_SECOND: 0 };
+      await using edge = await startEdge({ settings: { ...plain, ...settings } });
       const wire = await openStalled(edge, transport);
       const bodies = Array.from({ length: 100 }, (_, index) => noise(1 + index * 1500, index + 1));
       bodies.forEach((body, index) => {

@@ -38,7 +38,7 @@ function requests(count: number): Uint8Array[] {
 
 for (const transport of transports) {
   describe(`inbound limits on ${transport}`, () => {
-    test("burst of packets is handled unpaused, what is more waits, and all is answered", async () => {
+    test.concurrent("burst of packets is handled unpaused, what is more waits, and all is answered", async () => {
       await using edge = await startEdge({ settings: fewPackets });
       const { wire: exact } = await openSession(edge, transport, "exact");
       const { wire: more } = await openSession(edge, transport, "more");
@@ -57,7 +57,7 @@ for (const transport of transports) {
       expect(await pauses(edge, "packets")).toBeGreaterThan(0);
     });
 
-    test("bytes over the burst wait, and a large body arrives whole", async () => {
+    test.concurrent("bytes over the burst wait, and a large body arrives whole", async () => {
       const settings = {
         EDGE_BODY_BYTES_MAX: 2 * mebibyte,
         EDGE_INBOUND_BYTES_PER_SECOND: 4 * mebibyte,
@@ -73,7 +73,7 @@ for (const transport of transports) {
       expect(await pauses(edge, "bytes")).toBeGreaterThan(0);
     });
 
-    test("one that is over its limit costs its neighbour nothing", async () => {
+    test.concurrent("one that is over its limit costs its neighbour nothing", async () => {
       await using edge = await startEdge({ settings: forGood });
       const { wire: flooder } = await openSession(edge, transport, "flooder");
       const { wire: neighbour } = await openSession(edge, transport, "neighbour");
@@ -88,7 +88,7 @@ for (const transport of transports) {
       expect(await edge.metric("holdfast_body_memory_bytes")).toBeGreaterThan(0);
     });
 
-    test("heartbeats and pings count, too", async () => {
+    test.concurrent("heartbeats and pings count, too", async () => {
       await using edge = await startEdge({ settings: forGood });
       const { wire } = await openSession(edge, transport);
 
@@ -103,7 +103,7 @@ for (const transport of transports) {
       await until(async () => (await paused(edge)) === 1, "it is paused");
     });
 
-    test("stranger has an eighth, and with its login all of it", async () => {
+    test.concurrent("stranger has an eighth, and with its login all of it", async () => {
       const settings = { ...fewPackets, EDGE_PRE_AUTH_REQUESTS_MAX: 100 };
       await using edge = await startEdge({ settings });
       const [exact, more] = [await edge.open(transport), await edge.open(transport)];
@@ -128,7 +128,7 @@ for (const transport of transports) {
       expect(answers.filter((command) => command === echo)).toHaveLength(90);
     });
 
-    test("one that is paused is gone when it is reset", async () => {
+    test.concurrent("one that is paused is gone when it is reset", async () => {
       await using edge = await startEdge({ settings: forGood });
       const { wire } = await openSession(edge, transport);
       sendAll(wire, transport, requests(200));
@@ -141,7 +141,7 @@ for (const transport of transports) {
 
     // The runtime tells a paused socket nothing of a reset that a write was told of: so the answer
     // is written in the very turn of the reset.
-    test("one that is paused, and is reset while it is answered, is gone", async () => {
+    test.concurrent("one that is paused, and is reset while it is answered, is gone", async () => {
       await using edge = await startEdge({ settings: forGood });
       const { wire } = await openSession(edge, transport);
       sendAll(wire, transport, [request(held, 999), ...requests(200)]);
@@ -154,7 +154,7 @@ for (const transport of transports) {
       await until(() => edge.edge.connections === 0, "it is gone");
     });
 
-    test("one that is paused is gone when it has left, and all it said was heard", async () => {
+    test.concurrent("one that is paused is gone when it has left, and all it said was heard", async () => {
       await using edge = await startEdge({ settings: fewPackets });
       const { wire } = await openSession(edge, transport);
       sendAll(wire, transport, requests(120));
@@ -166,7 +166,7 @@ for (const transport of transports) {
       expect(edge.upstream.calls.length).toBe(120);
     });
 
-    test("one that is paused is closed by a newer login and by the end of the node", async () => {
+    test.concurrent("one that is paused is closed by a newer login and by the end of the node", async () => {
       await using edge = await startEdge({ settings: forGood });
       const open = async () => {
         const wire = await edge.open(transport);
@@ -185,7 +185,7 @@ for (const transport of transports) {
       await expectClose(newer, transport, 2, "server shutdown");
     });
 
-    test("one that owes bytes for longer than the heartbeat timeout stays", async () => {
+    test.concurrent("one that owes bytes for longer than the heartbeat timeout stays", async () => {
       const settings = {
         EDGE_HEARTBEAT_INTERVAL_MS: 100,
         EDGE_HEARTBEAT_TIMEOUT_MS: 400,
@@ -205,7 +205,7 @@ for (const transport of transports) {
       expect(await pauses(edge, "bytes")).toBeGreaterThan(0);
     });
 
-    test("one that is behind lives by its answers, not by what it sent long ago", async () => {
+    test.concurrent("one that is behind lives by its answers, not by what it sent long ago", async () => {
       const settings = { EDGE_HEARTBEAT_INTERVAL_MS: 100, EDGE_HEARTBEAT_TIMEOUT_MS: 800 };
       const rate = { EDGE_INBOUND_PACKETS_PER_SECOND: 20 };
       await using edge = await startEdge({ settings: { ...forGood, ...settings, ...rate } });
@@ -216,7 +216,7 @@ for (const transport of transports) {
       expect((await wire.waitClosed(15_000)).closePush?.code).toBe(0);
     });
 
-    test("what came quickly, and is within the limits, is handled though its sender has gone", async () => {
+    test.concurrent("what came quickly, and is within the limits, is handled though its sender has gone", async () => {
       await using edge = await startEdge({ settings: none });
       const { wire } = await openSession(edge, transport);
       const packets = Array.from({ length: 1000 }, (_, index) =>
