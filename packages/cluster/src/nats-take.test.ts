@@ -28,25 +28,32 @@ function cutInto(client: NatsConnection, size: () => number): void {
   });
 }
 
+/** What takes this one throws. */
+const badNumber = 666;
+
 async function open(url: string) {
   const rig = await openLink(url);
   const taken = createInbox<Taken>();
+  const faults: unknown[] = [];
   const end = rig.link.take({
     subject: "in.box.*",
     refused: (error) => {
       throw error;
     },
-    take: (number, bytes, headersAt, bodyAt, end) =>
+    failed: (error) => void faults.push(error),
+    take: (number, bytes, headersAt, bodyAt, end) => {
+      if (number === badNumber) throw new Error("a bug");
       taken.deliver({
         number,
         headers: Buffer.from(bytes.subarray(headersAt, bodyAt)).toString(),
         body: bytes.slice(bodyAt, end),
-      }),
+      });
+    },
   });
   const others = createInbox<Msg>();
   rig.link.client.subscribe("other.*", { callback: (_, message) => others.deliver(message) });
   await rig.link.client.flush();
-  return { ...rig, taken, others, end };
+  return { ...rig, taken, faults, others, end };
 }
 
 const sizes = [0, 1, 2, 20, 100, 1000, 5000];
@@ -121,6 +128,17 @@ describe("take", () => {
       "NATS/1.0 503\r\n\r\n",
       0,
     ]);
+  });
+
+  test("one that makes the taker throw is told, and the next ones are taken", async () => {
+    await using server = await startNats();
+    await using rig = await open(server.url);
+
+    for (const number of [1, badNumber, 2]) rig.link.publish(`in.box.${number}`, new Uint8Array(3));
+
+    const taken = await rig.taken.take(2);
+    expect(taken.map(({ number }) => number)).toEqual([1, 2]);
+    expect(rig.faults).toEqual([new Error("a bug")]);
   });
 
   test("what comes after a reconnect is taken, and nothing after the end", async () => {

@@ -25,6 +25,8 @@ export interface TakeOptions {
   readonly subject: string;
   readonly take: Take;
   readonly refused: (error: NatsError) => void;
+  /** `take` has thrown; that message is lost, and the next ones come. */
+  readonly failed: (error: unknown) => void;
 }
 
 /** What the library hides; tests hold it to it. */
@@ -44,7 +46,7 @@ const mended = new WeakSet<object>();
 
 /** Returns what ends it. */
 export function takeMessages(client: NatsConnection, options: TakeOptions): () => void {
-  const { subject, take, refused } = options;
+  const { subject, take, refused, failed } = options;
   const { protocol } = client as unknown as { readonly protocol: Protocol };
   const subscription = client.subscribe(subject, {
     callback(error, message) {
@@ -60,7 +62,7 @@ export function takeMessages(client: NatsConnection, options: TakeOptions): () =
     subscription.unsubscribe();
   };
 
-  /** A throw within the library would end its reading; a bug ends the process, as elsewhere. */
+  /** A throw within the library would end its reading. */
   function safely(
     number: number,
     bytes: Uint8Array,
@@ -71,9 +73,7 @@ export function takeMessages(client: NatsConnection, options: TakeOptions): () =
     try {
       take(number, bytes, headersAt, bodyAt, end);
     } catch (error) {
-      queueMicrotask(() => {
-        throw error;
-      });
+      failed(error);
     }
   }
 }

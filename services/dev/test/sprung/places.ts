@@ -48,6 +48,21 @@ export const places: readonly Place[] = [
     text: "export function forward(peer: Peer, request: Request, held: Held, nowMs: number): void {",
   },
   {
+    name: "an answer of an upstream",
+    file: `${edge}/handlers/forward.ts`,
+    text: "const packet = pack(call, status, bytes, start, end, extras?.metadata);",
+  },
+  {
+    name: "a response that is on its way",
+    file: `${edge}/handlers/forward.ts`,
+    text: "finish(call, outcomeOf(status));",
+  },
+  {
+    name: "what follows a response",
+    file: `${edge}/handlers/forward.ts`,
+    text: "function settled(peer: Peer): void {",
+  },
+  {
     name: "the end of a connection",
     file: `${edge}/peer.ts`,
     text: "function release(peer: Peer, name: EndingName): void {",

@@ -14,6 +14,7 @@ import type { Session } from "@holdfast/session";
 import type { Timed } from "../deadlines.ts";
 import { deliver, type Held, type Peer, respondError } from "../peer.ts";
 import type { RequestOutcome } from "../request-metrics.ts";
+import { spoiled } from "../spoiled.ts";
 import {
   type ReplyExtras,
   type Route,
@@ -104,10 +105,12 @@ export class Call implements UpstreamCall, Timed {
     if (this.isDone) return;
     try {
       respond(this, status, bytes, start, end, extras);
+      settled(this.peer);
     } catch (error) {
-      fail(this, error);
+      // Nobody can say how much of a response has left: then the connection ends. [I4]
+      if (this.isDone) spoiled(this.peer, error);
+      else this.failed(error);
     }
-    settled(this.peer);
   }
 
   failed(error: unknown): void {

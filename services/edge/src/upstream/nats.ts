@@ -54,7 +54,8 @@ export function createNatsUpstream(options: NatsUpstreamOptions): NatsUpstream {
 
   async function start(): Promise<void> {
     const refusals: NatsError[] = [];
-    end = link.take({ subject: `${inbox}*`, take: arrived, refused });
+    const failed = (error: unknown) => onFault("deliver", error);
+    end = link.take({ subject: `${inbox}*`, take: arrived, refused, failed });
     link.onLoss(() => failAll(null));
     void watch();
     const isConfirmed = await link.ping(confirmTimeoutMs);
@@ -176,6 +177,14 @@ export function createNatsUpstream(options: NatsUpstreamOptions): NatsUpstream {
     }
   }
 
+  function giveUp(call: UpstreamCall, reason: UpstreamError): void {
+    try {
+      call.failed(reason);
+    } catch (error) {
+      onFault("deliver", error);
+    }
+  }
+
   /** What is under way has no answer to wait for. */
   function failAll(subject: string | null): void {
     for (const call of waiting.all()) {
@@ -184,7 +193,7 @@ export function createNatsUpstream(options: NatsUpstreamOptions): NatsUpstream {
       abandon(call);
       const error = unavailable(asked, "NATS is silent, lost, or does not allow it");
       // Not within the link, which has others to tell.
-      queueMicrotask(() => call.failed(error));
+      queueMicrotask(() => giveUp(call, error));
     }
   }
 }
