@@ -1,12 +1,12 @@
 /**
- * Promise 6: a node dies, and its clients come to the others as the public ones do, at once and
+ * Promise 6: nodes die, and their clients come to the others as the public ones do, at once and
  * then every 1 or 2 s, without jitter. The others let them in at their rate, and serve whoever was
  * theirs before.
  */
 import { quantile, spread } from "../figures.ts";
 import { until } from "../ground.ts";
 import type { Lab, LabEdge } from "../lab.ts";
-import { type Neighbours, startNeighbours } from "../neighbours.ts";
+import { type PhaseFigures, startNeighbours } from "../neighbours.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 import { type Sdk, startSdk } from "../sdk.ts";
 
@@ -16,6 +16,19 @@ const pauseMs = 2_000; // of the slower kind of client, before it comes back
 const stallMsMax = 100;
 const quietMs = 25; // of a loop with nothing to do, on a machine of its own
 const rates = { short: 150, long: 800 }; // logins a second of each survivor
+
+/** Which of three nodes die at once; where all do they are started again, with nobody there. */
+interface Wave {
+  readonly name: string;
+  readonly dead: 1 | 2 | 3;
+  readonly isLongOnly?: boolean;
+}
+
+const waves: readonly Wave[] = [
+  { name: "one of three dies", dead: 1 },
+  { name: "two of three die", dead: 2, isLongOnly: true },
+  { name: "all start anew", dead: 3, isLongOnly: true },
+];
 
 export const scenario: Scenario = {
   name: "stampede",
@@ -32,42 +45,61 @@ export const scenario: Scenario = {
   shows:
     "the clients of a node that dies come back at the pace of the others, none loses its session",
   async run(trial) {
-    const { lab, count, size } = trial;
-    const rate = rates[size];
-    const ground = await lab({
-      // The victim lets its own in as they come; what is shown is how the others take them.
-      settingsOf: (index) => ({
-        EDGE_LOGIN_RATE: index === 0 ? "0" : String(rate),
-        EDGE_LOGIN_BURST: String(burstOf(rate)),
-        EDGE_REDIS_IN_FLIGHT_MAX: String(inFlightMax),
-        EDGE_CONNECTIONS_MAX: "12000",
-        EDGE_UNAUTHENTICATED_MAX: "12000",
-      }),
-    });
-    const [victim, ...others] = ground.edges;
-    if (victim === undefined) return;
-    const neighbours = await startNeighbours(ground, 1);
-    const first = await readLag(others);
-    const crowd = await gather(ground, victim, others, count({ short: 1500, long: 10_000 }));
-    const calm = await neighbours.phase();
-    const before = await readLag(others);
-    const startedMs = performance.now();
-    victim.child.signal("SIGKILL");
-    await until("the clients to notice", () => !crowd.every(({ isOpen }) => isOpen), 10_000);
-    await until("everybody to be back", () => crowd.every(({ isOpen }) => isOpen), 90_000);
-    const tookMs = performance.now() - startedMs;
-    const storm = { calm, neighbours, first, before, tookMs, rate, others, crowd };
-    tellPace(trial, ground, startedMs, storm);
-    await tell(trial, storm);
-    await Promise.all(crowd.map((one) => one.stop()));
-    await neighbours.stop();
+    for (const wave of waves) {
+      if (trial.size === "short" && wave.isLongOnly) continue;
+      const ground = await storm(trial, wave);
+      // Not even this process has descriptors for the crowds of two waves.
+      if (trial.size === "long") ground.leaveAll();
+    }
   },
 };
 
-/** All of them on the victim; from there each goes to one of the others, in turn. */
+async function storm(trial: Trial, { name, dead }: Wave): Promise<Lab> {
+  const rate = rates[trial.size];
+  const ground = await trial.lab({
+    // Those that will die let their own in as they come; what is shown is how the others take them.
+    settingsOf: (index) => ({
+      EDGE_LOGIN_RATE: index < dead && dead < 3 ? "0" : String(rate),
+      EDGE_LOGIN_BURST: String(burstOf(rate)),
+      EDGE_REDIS_IN_FLIGHT_MAX: String(inFlightMax),
+      EDGE_CONNECTIONS_MAX: "12000",
+      EDGE_UNAUTHENTICATED_MAX: "12000",
+    }),
+  });
+  const victims = ground.edges.slice(0, dead);
+  const others = dead === 3 ? victims : ground.edges.slice(dead);
+  const neighbours = dead === 3 ? null : await startNeighbours(ground, dead);
+  const first = await readLag(others);
+  const crowd = await gather(ground, victims, others, trial.count({ short: 1500, long: 10_000 }));
+  const calm = await neighbours?.phase();
+  const full = await readLag(others);
+  const calmLoopMs = stallOf(first, full);
+  const startedMs = performance.now();
+  for (const { child } of victims) child.signal("SIGKILL");
+  const isNoticed = () => {
+    // Where nodes live on the first are back before the last have noticed.
+    return dead === 3 ? !crowd.some(({ isOpen }) => isOpen) : !crowd.every(({ isOpen }) => isOpen);
+  };
+  await until("the clients to notice", isNoticed, 10_000);
+  if (dead === 3) await Promise.all(victims.map((edge) => edge.start()));
+  // Nobody can come back before somebody is there.
+  const readyMs = dead === 3 ? performance.now() : startedMs;
+  await until("everybody to be back", () => crowd.every(({ isOpen }) => isOpen), 90_000);
+  const tookMs = performance.now() - readyMs;
+  const stormy = await neighbours?.phase();
+  const before = dead === 3 ? [] : full; // who starts anew counts from nothing
+  const seen = { name, calm, stormy, calmLoopMs, before, tookMs, rate, others, crowd };
+  tellPace(trial, ground, startedMs, seen);
+  await tell(trial, seen);
+  await Promise.all(crowd.map((one) => one.stop()));
+  await neighbours?.stop();
+  return ground;
+}
+
+/** All of them on those that will die; from there each goes to one of the others, in turn. */
 async function gather(
   lab: Lab,
-  victim: LabEdge,
+  victims: readonly LabEdge[],
   others: readonly LabEdge[],
   count: number,
 ): Promise<readonly Sdk[]> {
@@ -77,8 +109,9 @@ async function gather(
     const kind = index % 2 === 0 ? "rust" : "go";
     const place = kind === "go" && index % 4 === 1 ? 0 : 1; // TCP is spoken by Go only
     const pick = () => {
-      const edge = victim.child.hasExited() ? others[turn++ % others.length]! : victim; // in bounds
-      return edge.urls[place];
+      const living = victims.filter(({ child }) => !child.hasExited());
+      const targets = living.length > 0 ? living : others;
+      return targets[turn++ % targets.length]!.urls[place]; // in bounds
     };
     crowd.push(startSdk({ lab, kind, account: `crowd-${index}`, pick }));
     if (index % 100 === 99) {
@@ -94,7 +127,8 @@ function burstOf(rate: number): number {
 }
 
 /** As the clients saw it: how many were answered by one node within any two seconds. */
-function tellPace({ measure }: Trial, lab: Lab, sinceMs: number, { others, rate }: Storm): void {
+function tellPace({ measure }: Trial, lab: Lab, sinceMs: number, seen: Storm): void {
+  const { name, others, rate } = seen;
   const most = others.map(({ urls }) => {
     const mine = lab.recorder.views.filter(({ url }) => urls.includes(url));
     const times = mine.flatMap(({ answeredMs }) => answeredMs ?? []).filter((ms) => ms > sinceMs);
@@ -105,17 +139,20 @@ function tellPace({ measure }: Trial, lab: Lab, sinceMs: number, { others, rate 
       return Math.max(most, at - from + 1);
     }, 0);
   });
-  const what = "logins that one node let in within two seconds, at most";
+  const what = `${name}: logins that one node let in within two seconds, at most`;
   // Some more: answers that waited for a busy machine arrive together.
   const atMost = 1.6 * (2 * rate + burstOf(rate));
   measure({ promise, what, atMost, measured: Math.max(...most), note: `${rate} a second is set` });
 }
 
 interface Storm {
-  readonly calm: Awaited<ReturnType<Neighbours["phase"]>>;
-  readonly neighbours: Neighbours;
-  /** When the crowd began to come to the victim, and when that died. */
-  readonly first: readonly Lag[];
+  readonly name: string;
+  /** Undefined where no node lived on. */
+  readonly calm: PhaseFigures | undefined;
+  readonly stormy: PhaseFigures | undefined;
+  /** While the crowd came to those that will die: of the loop that has to take them later. */
+  readonly calmLoopMs: number;
+  /** When they died. */
   readonly before: readonly Lag[];
   readonly tookMs: number;
   readonly rate: number;
@@ -124,34 +161,34 @@ interface Storm {
 }
 
 async function tell({ measure, log, size }: Trial, storm: Storm): Promise<void> {
-  const { crowd, others, rate, tookMs, calm } = storm;
-  const stormy = await storm.neighbours.phase();
+  const { name, crowd, others, rate, tookMs, calm, stormy, calmLoopMs } = storm;
   const idealMs = (crowd.length / (rate * others.length)) * 1000;
   const gapsMs = crowd.flatMap(({ story }) => story.gapsMs);
   // A busy machine may be slower than the short form's small numbers ask for.
   const allowanceMs = size === "long" ? pauseMs : pauseMs + 10_000;
   measure({
-    ...{ promise, what: "everybody is back after the node died", unit: "ms", measured: tookMs },
+    ...{ promise, what: `${name}: everybody is back`, unit: "ms", measured: tookMs },
     atMost: 1.3 * idealMs + allowanceMs,
     note: `${crowd.length} clients at ${rate * others.length} a second, away ${spread(gapsMs)} ms`,
   });
   const surplus = crowd.reduce((sum, { story }) => sum + story.tokens - 1, 0);
-  measure({ promise, what: "sessions lost in the storm", exactly: 0, measured: surplus });
+  measure({ promise, what: `${name}: sessions lost in the storm`, exactly: 0, measured: surplus });
   const peaks = await Promise.all(
     others.map((edge) => readOne(edge, "holdfast_store_calls_in_flight_peak")),
   );
-  const what = "calls to Redis in flight from one node, at most";
+  const what = `${name}: calls to Redis in flight from one node, at most`;
   measure({ promise, what, atMost: inFlightMax, measured: Math.max(...peaks.flat()) });
-  const unanswered = stormy.unanswered;
-  const p99 = `p99 ${calm.p99Ms.toFixed(1)} ms before, ${stormy.p99Ms.toFixed(1)} ms in the storm`;
-  const served = "requests of the others' own clients left unanswered";
-  measure({ promise, what: served, exactly: 0, measured: unanswered, note: p99 });
+  if (calm !== undefined && stormy !== undefined) {
+    const { unanswered } = stormy;
+    const p99 = `p99 ${calm.p99Ms.toFixed(1)} ms before, ${stormy.p99Ms.toFixed(1)} ms in the storm`;
+    const served = `${name}: requests of the others' own clients left unanswered`;
+    measure({ promise, what: served, exactly: 0, measured: unanswered, note: p99 });
+  }
   const stallMs = stallOf(storm.before, await readLag(others));
-  const calmMs = stallOf(storm.first, storm.before);
-  const stall = "the loop of the others stood still, 99 of 100 samples below";
+  const stall = `${name}: the loop stood still, 99 of 100 samples below`;
   // Where it has to wait for a processor while it has nothing to do, its own work does not show.
-  const bound = size === "long" && calmMs <= quietMs ? { atMost: stallMsMax } : {};
-  const busy = `${calmMs} ms before the storm`;
+  const bound = size === "long" && calmLoopMs <= quietMs ? { atMost: stallMsMax } : {};
+  const busy = `${calmLoopMs} ms before the storm`;
   measure({ promise, what: stall, ...bound, measured: stallMs, unit: "ms", note: busy });
   const unopened = crowd.reduce((sum, { story }) => sum + story.unopened, 0);
   const refused = crowd.flatMap(({ story }) => Object.entries(story.refusals));
