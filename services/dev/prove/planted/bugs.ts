@@ -178,7 +178,7 @@ export const bugs: readonly Bug[] = [
     file: "services/edge/src/liveness.ts",
     find: "if (nowMs - peer.lastSeenMs < node.config.heartbeatTimeoutMs) return",
     replace: "if (peer.pingId === 0 || nowMs - peer.pingSentMs < 500) return",
-    reds: ["bad-network", "clocks", "hostile-sockets"],
+    reds: ["bad-network", "clocks"],
   },
   {
     name: "queue-without-end",
