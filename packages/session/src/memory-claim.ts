@@ -146,8 +146,8 @@ function secretsAfter({ hash, presented }: Call, record: SessionRecord, isCurren
   const { currentHash: cancelled, expiresAtMs, beside } = record;
   const currentHash = hashOf(presented.secret);
   if (!isCurrent && hash === record.previousHash) {
-    const with_ = [{ hash: cancelled, expiresAtMs }, ...beside].slice(0, besideMax);
-    return { currentHash, beside: cancelled === currentHash ? beside : with_ };
+    const longer = [{ hash: cancelled, expiresAtMs }, ...beside].slice(0, besideMax);
+    return { currentHash, beside: cancelled === currentHash ? beside : longer };
   }
   return {
     ...{ currentHash, previousHash: hash, olderHashes: withOlder(record), beside: [] },

@@ -42,6 +42,21 @@ describe("createDeadlines", () => {
     expect(deadlines.size).toBe(0);
   });
 
+  test("entries beside one that throws expire at the next tick, once each", () => {
+    const deadlines = createDeadlines(0);
+    const bad = createEntry(10, () => {
+      throw new Error("a bug");
+    });
+    const others = [createEntry(10), createEntry(10)];
+    for (const entry of [others[0]!, bad, others[1]!]) deadlines.add(entry); // two others
+
+    expect(() => deadlines.tick(50)).toThrow("a bug");
+    deadlines.tick(100);
+
+    expect([bad.count, ...others.map(({ count }) => count)]).toEqual([1, 1, 1]);
+    expect(deadlines.size).toBe(0);
+  });
+
   test("removed entry does not expire", () => {
     const deadlines = createDeadlines(0);
     const [kept, removed] = [createEntry(10), createEntry(10)];

@@ -34,11 +34,7 @@ export function createDeadlines(startMs: number): Deadlines {
       return size;
     },
     add(entry) {
-      // One that is already due must not fall into a slot that has gone by.
-      const slot = slotAt(Math.max(slotOf(entry.deadlineMs), lastSlot + 1));
-      entry.slot = slot;
-      entry.place = slot.length;
-      slot.push(entry);
+      put(entry);
       size++;
     },
     remove(entry) {
@@ -57,6 +53,14 @@ export function createDeadlines(startMs: number): Deadlines {
     },
   };
 
+  function put(entry: Timed): void {
+    // One that is already due must not fall into a slot that has gone by.
+    const slot = slotAt(Math.max(slotOf(entry.deadlineMs), lastSlot + 1));
+    entry.slot = slot;
+    entry.place = slot.length;
+    slot.push(entry);
+  }
+
   function slotAt(key: number): Timed[] {
     let slot = slots.get(key);
     if (slot === undefined) {
@@ -70,9 +74,13 @@ export function createDeadlines(startMs: number): Deadlines {
     const slot = slots.get(key);
     if (slot === undefined) return;
     slots.delete(key);
-    for (let entry = slot.pop(); entry !== undefined; entry = slot.pop()) {
-      forget(entry);
-      entry.expired();
+    try {
+      for (let entry = slot.pop(); entry !== undefined; entry = slot.pop()) {
+        forget(entry);
+        entry.expired();
+      }
+    } finally {
+      for (const entry of slot) put(entry); // one has thrown: the others have the next turn
     }
   }
 
