@@ -16,7 +16,8 @@ import { gauges, keysOf, sampleEdge, subscriptionsOf } from "../soak/samples.ts"
 const promise = 10;
 const mebibyte = 1024 * 1024;
 const lengths = { short: 0.3, long: 60 };
-const firstMs = 5000;
+/** What an engine compiles for such a load, and what its allocators spread, it keeps. */
+const warmUpMs = { short: 5000, long: 180_000 };
 /** For so long an edge goes on hearing a topic that its last member has left. */
 const keepTopicMs = 5_000;
 /** Of so many looks one has the second edge collect its garbage first; the first is left alone. */
@@ -72,7 +73,7 @@ async function soak(trial: Trial, collector: Collector, minutes: number): Promis
   // What a node makes when it is first asked for it, it keeps: an inbox, a log, a pool.
   await trial.watching(lab, scenario.moves, async () => {
     const first = await startChurn(lab, trial.seed + 1);
-    await Bun.sleep(firstMs);
+    await Bun.sleep(Math.min(warmUpMs[trial.size], (minutes * 60_000) / 4));
     await first.stop();
   });
   const before = { ...(await quiet(lab, monitor)), keys: empty.keys };
