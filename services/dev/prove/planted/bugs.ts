@@ -68,6 +68,14 @@ export const bugs: readonly Bug[] = [
     reds: ["sessions-lost-answers"],
   },
   {
+    name: "thief-told-apart",
+    what: "a stolen id is refused in other words than one that nobody ever had",
+    file: "services/edge/src/handlers/login.ts",
+    find: "stolen: { error: gatewayErrors.sessionExpired,",
+    replace: "stolen: { error: gatewayErrors.tokenInvalid,",
+    reds: ["guessed-ids"],
+  },
+  {
     name: "drain-in-one-burst",
     what: "a drain tells everybody to go at once",
     file: "services/edge/src/drain.ts",
