@@ -105,9 +105,10 @@ export function createKicks(nodeOf: () => EdgeNode): Kicks {
         kicks.delete(key);
         metrics.kickGivenUp("lease");
       } else if (nowMs >= kick.nextMs && isConnected) {
+        // Before it is told: were it to throw, others have their turn at the next tick.
+        kick.nextMs = nowMs + pauseMs(nowMs - kick.toldMs, config.renewIntervalMs);
         bus.publish(kick.node, kick.event);
         metrics.kickRepeated();
-        kick.nextMs = nowMs + pauseMs(nowMs - kick.toldMs, config.renewIntervalMs);
       }
     }
   }

@@ -1,58 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { decodeMessage } from "@holdfast/protocol";
+import { createNarrow } from "../../test/support/narrow.ts";
 import { outgoing } from "../../test/support/pushes.ts";
 import { createSession, createTestNode } from "../../test/support/test-node.ts";
 import { begin, close, deliver, enter, Peer, respondHeartbeat } from "../peer.ts";
-import type { Connection } from "../transport/transport.ts";
 import { defaultRule, type TopicRule } from "./topic-rules.ts";
 
-const limits = {
-  bodyBytesMax: 16_777_215,
-  inflatedBytesMax: 32_000_000,
-  heartbeatBytesMax: 1000,
-};
 const headerBytes = 5;
-
-/** A socket that takes as many bytes as there is room, whole packets at a time. */
-interface Narrow extends Connection {
-  room: number;
-  readonly taken: string[];
-}
-
-function createNarrow(budget: { nodeBytes: number }, room: number): Narrow {
-  let queue: Uint8Array[] = [];
-  const pending = () => queue.reduce((sum, packet) => sum + packet.length, 0);
-  const narrow: Narrow = {
-    ...{ transport: "ws", remoteAddress: "127.0.0.1", userAgent: "", room, taken: [] },
-    get pendingBytes() {
-      return pending();
-    },
-    heldBytes: 0,
-    isBlocked: false,
-    send(packet) {
-      queue.push(packet);
-      budget.nodeBytes += packet.length;
-      return true;
-    },
-    flush() {
-      for (; (queue[0]?.length ?? Number.POSITIVE_INFINITY) <= narrow.room; queue.shift()) {
-        const [packet] = queue;
-        if (packet === undefined) break;
-        narrow.room -= packet.length;
-        budget.nodeBytes -= packet.length;
-        const { type, body } = decodeMessage(packet, 1, limits);
-        narrow.taken.push(`${type === "response" ? "=" : ""}${Buffer.from(body).toString()}`);
-      }
-      Object.assign(narrow, { isBlocked: queue.length > 0 });
-    },
-    end() {
-      budget.nodeBytes -= pending();
-      queue = [];
-    },
-    ...{ ping() {}, pause() {}, resume() {}, abort() {} },
-  };
-  return narrow;
-}
 
 function rule(given: Partial<TopicRule>): TopicRule {
   return { ...defaultRule, match: "topic", ...given };

@@ -5,6 +5,7 @@
  */
 import type { EdgeNode } from "../node.ts";
 import { deliver, type Peer, tooSlow } from "../peer.ts";
+import { spoiled } from "../spoiled.ts";
 import type { Connection, OutboundBudget } from "../transport/transport.ts";
 import { clear, createLane, first, type Lane, oldestQueue, put, take, waitingOf } from "./lane.ts";
 import { createPace, isInPace, step } from "./pace.ts";
@@ -44,7 +45,14 @@ export function createDelivery(nodeOf: () => EdgeNode, budget: OutboundBudget): 
   const waiters = new Set<Peer>();
 
   return {
-    give,
+    give(peer, packets, source) {
+      try {
+        return give(peer, packets, source);
+      } catch (error) {
+        spoiled(peer, error); // the other members of its topic are to have it
+        return "slow";
+      }
+    },
     drained: (peer) => void (peer.lane !== null && write(peer, peer.lane)),
     makeRoom,
     forget,
@@ -166,7 +174,11 @@ export function createDelivery(nodeOf: () => EdgeNode, budget: OutboundBudget): 
 
   function tick(): void {
     for (const peer of waiters) {
-      if (peer.lane !== null && !peer.connection.isBlocked) write(peer, peer.lane);
+      try {
+        if (peer.lane !== null && !peer.connection.isBlocked) write(peer, peer.lane);
+      } catch (error) {
+        spoiled(peer, error); // or those behind it would wait for ever
+      }
     }
   }
 }
