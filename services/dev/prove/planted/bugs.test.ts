@@ -12,7 +12,9 @@ describe("bugs", () => {
     const folder = join(import.meta.dir, "../scenarios");
     const known = new Set(new Bun.Glob("*.ts").scanSync(folder));
 
-    const unknown = bugs.flatMap(({ reds }) => reds).filter((name) => !known.has(`${name}.ts`));
+    const unknown = bugs
+      .flatMap(({ reds, drawn = [] }) => [...reds, ...drawn])
+      .filter((name) => !known.has(`${name}.ts`));
 
     expect(unknown).toEqual([]);
   });

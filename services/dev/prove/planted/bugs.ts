@@ -14,6 +14,8 @@ export interface Bug {
   readonly replace: string;
   /** The scenarios whose findings must break. */
   readonly reds: readonly string[];
+  /** Those that draw their faults: by what they draw they break, or do not. */
+  readonly drawn?: readonly string[];
 }
 
 const root = join(import.meta.dir, "../../../..");
@@ -40,8 +42,13 @@ export const bugs: readonly Bug[] = [
     what: "a renewal closes nobody",
     file: "services/edge/src/seats.ts",
     find: "else if (verdict !== null) lost(",
-    replace: "else if (!verdict) lost(",
-    reds: ["cut-off", "paused-edge", "takeovers-unheard"],
+    replace: 'else if (verdict === "") lost(',
+    // Whatever a node is not told of, its renewal has to find.
+    reds: [
+      ...["account-limits", "cut-off", "failover-lost-login"],
+      ...["nats-away", "paused-edge", "takeovers-unheard"],
+    ],
+    drawn: ["nemesis"],
   },
   {
     name: "surplus-kept",

@@ -19,12 +19,13 @@ export async function hunt(
   options: TrialOptions,
 ): Promise<Catch> {
   await planted(bug); // rejects when it cannot be
+  const known = [...bug.reds, ...(bug.drawn ?? [])];
   const outcomes: Outcome[] = [];
   for (const scenario of scenarios) {
     const run = () => runScenario(scenario, { ...options, planted: settingsOf(bug) });
     const outcome = await run();
     // What a busy machine has spoiled is whole the second time.
-    const isNoise = !isWhole(outcome) && !bug.reds.includes(scenario.name);
+    const isNoise = !isWhole(outcome) && !known.includes(scenario.name);
     outcomes.push(isNoise ? await run() : outcome);
   }
   const red = outcomes.filter((outcome) => !isWhole(outcome)).map(({ scenario }) => scenario);
@@ -33,7 +34,7 @@ export async function hunt(
     bug,
     outcomes,
     missed: bug.reds.filter((name) => ran.includes(name) && !red.includes(name)),
-    stray: red.filter((name) => !bug.reds.includes(name)),
+    stray: red.filter((name) => !known.includes(name)),
   };
 }
 
