@@ -29,6 +29,7 @@ import { logIn, toError } from "./login.ts";
 import { type ClientOptions, type ClientState, readOptions, type Session } from "./options.ts";
 import { createRequestQueue } from "./request-queue.ts";
 import { createSubscriptions } from "./subscriptions.ts";
+import { createUrlOrder } from "./url-order.ts";
 
 /** From one `connect` to the stop that ends it. */
 interface Run {
@@ -42,6 +43,7 @@ interface Run {
 interface Attempt {
   readonly loss: Loss | null;
   readonly error: Error;
+  readonly wasOpen: boolean;
 }
 
 export function createClient(options: ClientOptions): Client {
@@ -51,7 +53,7 @@ export function createClient(options: ClientOptions): Client {
   const backoff = createBackoff({ ...settings.backoff, random });
   const handlers = createHandlers<ClientEvents>(options.onHandlerError);
   const pushes = createHandlers<Record<string, Push>>(options.onHandlerError);
-  let urlIndex = settings.firstUrl;
+  const order = createUrlOrder({ urls: options.urls, first: settings.firstUrl, random });
   let state: ClientState = "idle";
   let session: Session | null = options.session ?? null;
   let run: Run | null = null; // null exactly while idle or stopped
@@ -147,7 +149,7 @@ export function createClient(options: ClientOptions): Client {
 
   async function keepConnected(current: Run): Promise<void> {
     while (!current.isOver) {
-      const { loss, error } = await attempt(current);
+      const { loss, error, wasOpen } = await attempt(current);
       if (current.isOver) return;
       if (isSessionOver(loss?.close ?? null)) session = null;
       const why = whyLast(loss);
@@ -159,14 +161,14 @@ export function createClient(options: ClientOptions): Client {
         giveUp(current, error);
         return;
       }
-      urlIndex = (urlIndex + 1) % options.urls.length;
+      order.next(wasOpen);
       await pause(current, error, loss?.close?.hints?.retryAfterMs ?? retryAfterOf(error));
     }
   }
 
   /** Resolves when the connection is lost, or did not come to be. */
   async function attempt(current: Run): Promise<Attempt> {
-    const url = options.urls[urlIndex]!; // in bounds by its remainder, and there is at least one
+    const { url } = order;
     const { openTransport: open } = settings;
     let link: Link | null = null;
     try {
@@ -176,11 +178,11 @@ export function createClient(options: ClientOptions): Client {
       await logInWithin(link, url);
     } catch (error) {
       link?.drop("login failed");
-      return { loss: link?.loss ?? null, error: asError(error) };
+      return { loss: link?.loss ?? null, error: asError(error), wasOpen: false };
     }
     const loss = await link.lost;
     afterLoss(current, loss);
-    return { loss, error: loss.error };
+    return { loss, error: loss.error, wasOpen: true };
   }
 
   async function logInWithin(link: Link, url: string): Promise<void> {
@@ -255,7 +257,7 @@ export function createClient(options: ClientOptions): Client {
   /** A wait that the server asks for comes first, and the jitter on top of it. */
   async function pause(current: Run, error: Error, retryAfterMs: number): Promise<void> {
     const delayMs = Math.min(retryAfterMs, settings.retryAfterMaxMs) + backoff.next();
-    const url = options.urls[urlIndex]!; // as above
+    const { url } = order;
     handlers.tell("reconnecting", { url, delayMs, error });
     if (current.isOver) return; // a handler may have closed the client
     await new Promise<void>((resolve) => {

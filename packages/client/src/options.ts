@@ -17,10 +17,10 @@ export type ClientState = "idle" | "connecting" | "open" | "reconnecting" | "sto
 export type FetchToken = (context: { readonly signal: AbortSignal }) => Promise<string>;
 
 export interface ClientOptions {
-  /** `tcp://`, `ws://` or `wss://`; tried in turn. */
+  /** `tcp://`, `ws://` or `wss://`; each is tried before any is tried again. */
   readonly urls: readonly string[];
-  /** Which of `urls` comes first. */
-  readonly firstUrl?: number; // default: a random one
+  /** Which of `urls` comes first; the others follow in their order. */
+  readonly firstUrl?: number; // default: an order that each client draws
   /** Fetches a one-time password. Called for each Auth, while a connection is open. */
   readonly token: FetchToken;
   readonly version?: Version; // default 1
@@ -76,7 +76,7 @@ export interface Settings {
   readonly outboundBytesMax: number;
   readonly limits: DecoderLimits;
   readonly tickMs: number;
-  readonly firstUrl: number;
+  readonly firstUrl: number | null;
   readonly random: () => number;
   readonly clock: ClientClock;
   readonly openTransport: OpenTransport;
@@ -106,7 +106,7 @@ export function readOptions(options: ClientOptions): Settings {
       heartbeatBytesMax: 64 * 1024,
     },
     tickMs: options.tickMs ?? 100,
-    firstUrl: options.firstUrl ?? Math.floor(random() * urls.length),
+    firstUrl: options.firstUrl ?? null,
     random,
     clock: options.clock ?? clientClock,
     openTransport: options.openTransport ?? openTransport,

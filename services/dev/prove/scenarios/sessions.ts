@@ -189,7 +189,6 @@ function openOwn(lab: Lab, index: number): Own {
   const own = { tokens: 0, resumes: 0 };
   const client = createClient({
     urls: lab.urls,
-    firstUrl: index % lab.urls.length,
     backoff: { firstMs: 100, maxMs: 2_000 },
     token: () => {
       own.tokens++;
