@@ -35,7 +35,7 @@ export const bugs: readonly Bug[] = [
     file: "packages/session/src/login.lua",
     find: "redis.call('HSET', token_key, 'node', node, 'conn', conn, 'sid', sid, 'outcome', 'claimed')",
     replace: "",
-    reds: ["tokens", "tokens-failover", "tokens-restart"],
+    reds: ["guessed-ids", "tokens", "tokens-failover", "tokens-restart"],
   },
   {
     name: "reconcile-off",
@@ -64,7 +64,7 @@ export const bugs: readonly Bug[] = [
     file: "packages/session/src/renew.lua",
     find: "if seat.ends - now < RENEW_BELOW_MS or is_newly_proven then",
     replace: "if false then",
-    reds: ["online"],
+    reds: ["clocks", "online", "sessions-lost-answers"],
   },
   {
     name: "id-two-back",
