@@ -22,6 +22,10 @@ export interface Backend {
   readonly faults: readonly string[];
   /** Connections of these may ask, too. */
   hears(others: () => readonly Asker[]): void;
+  /** One request now; nothing while an earlier one of this connection is under way. */
+  ask(asker: Asker): Promise<void>;
+  /** To wherever the account is connected, and nobody waits for it. */
+  push(account: string): void;
   /** Nobody asks any more. */
   quiet(): void;
   stop(): Promise<void>;
@@ -52,6 +56,8 @@ export async function startBackend(options: {
     decisions,
     faults,
     hears: (others) => void crowds.push(others),
+    ask,
+    push: (account) => void upstreams[0]?.send.toAccount(account, { command: guarded }),
     quiet: () => clearInterval(timer),
     async stop() {
       clearInterval(timer);
@@ -108,7 +114,7 @@ export async function startBackend(options: {
     if (view.endedMs !== null || waiting.has(view)) return;
     waiting.add(view);
     view.asked++;
-    const body = new TextEncoder().encode(String(views.indexOf(view)));
+    const body = new TextEncoder().encode(String(views.lastIndexOf(view)));
     const limits = { timeoutMs: requestMs, deadlineMs: 3_600_000 };
     const answer = await wire.request(guarded, body, limits).catch(() => null);
     if (answer !== null) view.answered++;

@@ -42,6 +42,8 @@ export interface Entry {
   readonly onPush?: (body: Uint8Array) => void;
   /** Asks again on the same connection for so long while the store is away. */
   readonly patienceMs?: number; // default 0
+  /** Connected, it asks once this has resolved: so several ask at once. */
+  readonly barrier?: () => Promise<void>;
 }
 
 export interface Visitors {
@@ -82,6 +84,7 @@ export function createVisitors(options: {
     const token = isBack ? "" : (entry.token ?? (await issue(account, limit)));
     const from = entry.localAddress === undefined ? {} : { localAddress: entry.localAddress };
     const wire = await openWire({ url, timeoutMs, ...from });
+    await entry.barrier?.();
     const kind = isBack ? "reconnect" : "auth";
     const view = recorder.opened({ account, limit, url, kind, token });
     void wire.closed.then((closed) => recorder.ended(view, closed));

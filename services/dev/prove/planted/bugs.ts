@@ -51,6 +51,15 @@ export const bugs: readonly Bug[] = [
     drawn: ["nemesis"],
   },
   {
+    name: "winner-kicked",
+    what: "who displaces somebody on its own node is closed behind them",
+    file: "services/edge/src/handlers/losers.ts",
+    find: "if (name === node.id) closeLosers(node, { displaced, takenOver }, 0);",
+    replace:
+      "if (name === node.id) setTimeout(closeLosers, 0, node, { takenOver, displaced: displaced.flatMap((one) => [one, { connection: by.id, generation: 0 }]) }, 0);",
+    reds: ["takeovers"],
+  },
+  {
     name: "surplus-kept",
     what: "a seat that Redis has forgotten is put back beside those that have taken its place",
     file: "packages/session/src/restore.lua",
