@@ -4,7 +4,7 @@
  * wrong secret or an unknown authority says at the start, and a failover.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -13,6 +13,7 @@ import {
   startRedisCluster,
   startRedisSentinel,
 } from "@holdfast/servers";
+import Redis from "ioredis";
 import { registryContract } from "./contract.ts";
 import { identity, isClaim, letIn, present } from "./contract-world.ts";
 import {
@@ -27,7 +28,7 @@ import type { SessionRegistry } from "./session.ts";
 /** As docs/operations.md has it, with the prefix of the tests. */
 const rights =
   "~test-* ~hf:* resetchannels -@all +@hash +@set +@sortedset +@string +@keyspace -@dangerous " +
-  "+eval +evalsha +script|load +info +time +ping +client|setname";
+  "-scan -randomkey +eval +evalsha +script|load +info +time +ping +client|setname";
 const clusterRights = "+cluster|slots +cluster|info +readonly";
 const sentinelRights =
   "resetkeys resetchannels &+switch-master -@all +subscribe +ping +client|setname " +
@@ -66,6 +67,21 @@ const refusals: readonly Refusal[] = [
   ["no user and password", { username: "", password: "" }, "NOAUTH"],
 ];
 
+/** What an edge's password must not be good for. */
+const denied: readonly string[] = [
+  "CONFIG GET *; CONFIG SET maxmemory 1; FLUSHALL; FLUSHDB; KEYS hf:*; SCAN 0; RANDOMKEY; SAVE",
+  "ACL LIST; ACL SETUSER edge +@all; SHUTDOWN; MONITOR; BGREWRITEAOF; REPLICAOF NO ONE; SWAPDB 0 1",
+  "CLIENT LIST; CLIENT KILL TYPE normal; SCRIPT FLUSH; FUNCTION LIST; SLOWLOG GET; LATENCY DOCTOR",
+  "SUBSCRIBE hf:news; PUBLISH hf:news lies; CLUSTER RESET; CLUSTER FAILOVER; MODULE LIST",
+  // Of others who share the Redis.
+  "GET other:key; SET other:key 1; DEL other:key; EXPIRE other:key 1; HGETALL other:key; GET hf",
+  "RENAME hf:{a} other:{a}; COPY other:{a} hf:{a}; ZADD other:key 1 one",
+  "EVAL return(redis.call('GET',KEYS[1])) 1 other:key",
+  "EVAL return(redis.call('GET','other:key')) 0; EVAL return(redis.call('FLUSHALL')) 0",
+].flatMap((lines) => lines.split("; "));
+/** Of the command, of a key, of a channel; and as scripts hear it. */
+const noRight = /NOPERM|can't (run this command|access at least one of the keys)/;
+
 interface Topology {
   readonly name: string;
   /** Whom a refusal names that came while the client was still looking around. */
@@ -75,6 +91,8 @@ interface Topology {
   readonly start: (certificate: Certificate) => Promise<RedisTopology>;
   readonly login: Partial<RedisSettings>;
   readonly refusals: readonly Refusal[];
+  /** Lines to a Sentinel that its user must not be heard with. */
+  readonly deniedToScouts: readonly string[];
 }
 
 const topologies: readonly Topology[] = [
@@ -93,6 +111,11 @@ const topologies: readonly Topology[] = [
       ["another password of the Sentinels", { sentinelPassword: "wrong" }, "WRONGPASS"],
       ["no user of the Sentinels", { sentinelUsername: null, sentinelPassword: null }, "NOAUTH"],
     ],
+    deniedToScouts: (
+      "SENTINEL FAILOVER primary; SENTINEL REMOVE primary; SENTINEL RESET *; SENTINEL MASTERS; " +
+      "SENTINEL SET primary quorum 1; INFO; ACL LIST; SUBSCRIBE +sdown; PSUBSCRIBE *; " +
+      "PUBLISH +switch-master lies; SHUTDOWN"
+    ).split("; "),
   },
   {
     name: "Cluster",
@@ -106,6 +129,7 @@ const topologies: readonly Topology[] = [
       }),
     login,
     refusals: [],
+    deniedToScouts: [],
   },
 ];
 
@@ -162,6 +186,19 @@ for (const topology of topologies) {
       );
     });
 
+    test.each([...denied])("user of an edge may not %s", async (line) => {
+      const [node] = servers.nodes;
+
+      expect(await refusalOf({ node, ...login, certificate }, line)).toMatch(noRight);
+    });
+
+    test.each([...topology.deniedToScouts])("user of the Sentinels may not %s", async (line) => {
+      const [node] = servers.sentinels;
+      const scout = { username: "scout", password: "scout-secret" };
+
+      expect(await refusalOf({ node, ...scout, certificate }, line)).toMatch(noRight);
+    });
+
     test("after the death of a primary sessions go on", async () => {
       const registry = createRedisRegistry({ redis });
       const accounts = Array.from({ length: 24 }, (_, index) => `account-${index}`); // all over
@@ -184,6 +221,29 @@ for (const topology of topologies) {
       expect(resumed.filter(isClaim)).toHaveLength(accounts.length);
     }, 60_000);
   });
+}
+
+/** What is said to one command of that user on a connection of its own. */
+async function refusalOf(
+  at: {
+    readonly node: { readonly host: string; readonly port: number } | undefined;
+    readonly username: string;
+    readonly password: string;
+    readonly certificate: Certificate;
+  },
+  line: string,
+): Promise<string> {
+  const { node, username, password, certificate } = at;
+  const tls = { ca: readFileSync(certificate.certFile), checkServerIdentity: () => undefined };
+  const client = new Redis({
+    ...{ host: node?.host ?? "", port: node?.port ?? 0, username, password, tls },
+    ...{ enableReadyCheck: false, retryStrategy: () => null },
+  });
+  client.on("error", () => {}); // a command that fails says so itself
+  const [command = "", ...words] = line.split(" ");
+  const refused = await messageOf(client.call(command, ...words));
+  client.disconnect();
+  return refused;
 }
 
 async function untilAnswered(registry: SessionRegistry, sessionId: string) {

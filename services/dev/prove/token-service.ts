@@ -13,10 +13,14 @@ export interface TokenService {
   stop(): Promise<void>;
 }
 
-export async function startTokenService({ servers }: Lab): Promise<TokenService> {
+/** `natsUrl`: with whatever it has to log in with; without one, the lab's first server. */
+export async function startTokenService(
+  { servers }: Lab,
+  natsUrl = servers.nats[0]?.url ?? "",
+): Promise<TokenService> {
   const folder = await mkdtemp(join(tmpdir(), "holdfast-prove-"));
   const { url, child } = await launchToken({
-    ...{ folder, redisUrl: servers.redisUrl, natsUrl: servers.nats[0]?.url ?? "" },
+    ...{ folder, redisUrl: servers.redisUrl, natsUrl },
     log: process.env["PROVE_LOG"] === undefined ? "ignore" : "inherit",
     onEnd: () => {}, // then nothing is answered any more
   });
