@@ -44,10 +44,7 @@ export const bugs: readonly Bug[] = [
     find: "else if (verdict !== null) lost(",
     replace: 'else if (verdict === "") lost(',
     // Whatever a node is not told of, its renewal has to find.
-    reds: [
-      ...["account-limits", "cut-off", "failover-lost-login"],
-      ...["nats-away", "paused-edge", "takeovers-unheard"],
-    ],
+    reds: ["account-limits", "cut-off", "nats-away", "paused-edge", "takeovers-unheard"],
     drawn: ["nemesis"],
   },
   {
