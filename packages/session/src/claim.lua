@@ -10,8 +10,9 @@ end
 local function recent_flaps(account, now)
   local recent = {}
   for _, at in ipairs(account.flaps) do
-    local is_recent = tonumber(at) + FLAP_WINDOW_MS > now
-    if is_recent and tonumber(at) <= now + CLOCK_SLACK_MS then recent[#recent + 1] = at end
+    -- None was in the future: damage, or a clock that was ahead, would hold an account off so.
+    local ms = tonumber(at)
+    if ms <= now and ms + FLAP_WINDOW_MS > now then recent[#recent + 1] = at end
   end
   return recent
 end
@@ -31,6 +32,17 @@ local function admit(account, seats, sid, login, now)
   local losers = {}
   for i = 1, surplus do losers[i] = others[i] end
   return losers
+end
+
+-- Somebody was refused for seats that take all the places. Where the lease of one ends later than
+-- any could, it ends a lease from now, so that nobody is locked out for longer than that.
+local function shorten(base, seats, now)
+  local latest = now + LEASE_MS
+  for sid, value in pairs(seats) do
+    if is_seated(value, now) and tonumber(string.match(value, '^%d+')) > latest then
+      redis.call('HSET', base .. 'seats', sid, (string.gsub(value, '^%d+', text(latest))))
+    end
+  end
 end
 
 -- Drops lapsed and damaged seats; returns those to tell of. One that lapsed a session's life ago is
@@ -98,13 +110,14 @@ local function claimed(account, s, online, lapsed, is_alias)
 end
 
 -- Seats `s`, in its own place if it has one, else by the rules of the account. nil and the reason
--- when it may not, and then nothing was written. `s` is as it shall be stored, save for what the
--- seat decides; `s.node`, `s.conn`, `s.left` and `s.gen` still tell of its last claim.
+-- when it may not, and then nothing of it was written. `s` is as it shall be stored, save for what
+-- the seat decides; `s.node`, `s.conn`, `s.left` and `s.gen` still tell of its last claim.
 local function claim(base, account, seats, s, seat, is_alias, now, stamp, is_fresh)
   local own = seat_of(seats, s.sid)
   local has_place = own and own.ends > now
   local losers, refusal = {}, nil
   if not has_place then losers, refusal = admit(account, seats, s.sid, s.login, now) end
+  if refusal == 'limit' then shorten(base, seats, now) end
   if refusal then return nil, refusal end
 
   -- A repeated call of one connection is told again whom it displaced: the first answer was lost,

@@ -31,7 +31,8 @@ local function replayed()
   return revoke(base, s, 'replayed', now)
 end
 
-if token.node then
+-- Of a damaged mark the rest is enough to know that it was used.
+if token.node or token.conn or token.sid or token.outcome then
   if not is_seat(token, node, conn) then return replayed() end
   local outcome = token.outcome
   if outcome == 'limit' or outcome == 'flapping' then return { outcome } end

@@ -157,8 +157,10 @@ describe("a damaged key", () => {
 
 describe("one damaged field", () => {
   const future = String(Date.now() + 400 * 86_400_000);
+  const soon = String(Date.now() + HOUR_MS + 57_000); // in a minute, by the time of the tests
   test.each([
     ["account", "flaps", Array(8).fill(future).join(" ")],
+    ["account", "flaps", Array(8).fill(soon).join(" ")],
     ["account", "limit", "8999999999999999"],
     ["token", "limit", "8999999999999999"],
     ["token", "account", "somebody else"],
@@ -179,6 +181,60 @@ describe("one damaged field", () => {
     await isLetIn("anna", lab);
   });
 });
+
+describe("the mark of a used token", () => {
+  test.each(["node", "conn", "sid", "outcome"])("still marks it without its %p", async (field) => {
+    const { registry, plot } = open();
+    const { keys, used } = await plot("anna");
+    await redis.run(dropping, [keys["used"]!], [field]);
+
+    const again = await registry.login(used.token, present(used.token));
+
+    expect(again).toBe("replayed");
+  });
+});
+
+describe("a lease that ends later than any could", () => {
+  const late = CLOCK_SLACK_MS - 10_000; // within what two clocks may differ by
+
+  test("ends a lease after somebody was refused for it", async () => {
+    const { world, now, advance, settings, plot } = open();
+    const { keys } = await plot("anna");
+    const rules = { seatsMax: 2, policy: "reject" } as const;
+    await redis.run(ending, [keys["seats"]!], [String(now() + settings.leaseMs + late)]);
+
+    const refused = await world.tryLogin("anna", rules);
+    advance(settings.leaseMs + 1);
+
+    expect(refused).toBe("limit");
+    expect((await world.login("anna", rules)).claim.online).toBe(1);
+  });
+
+  test("is mended by the renewal of its seat", async () => {
+    const { registry, now, settings, plot } = open();
+    const { keys, clients } = await plot("anna");
+    const held = clients.slice(-1).map(({ holding }) => holding);
+    const before = await registry.seats("anna");
+    const farMs = now() + settings.leaseMs + 10 * CLOCK_SLACK_MS;
+    await redis.run(ending, [keys["seats"]!], [String(farMs)]);
+
+    const verdicts = await registry.renew(held);
+
+    expect(before.length).toBe(2);
+    expect(verdicts).toEqual(["held"]);
+    expect((await registry.seats("anna")).length).toBe(1);
+  });
+});
+
+/** KEYS: one hash. ARGV: a field. */
+const dropping = toScript("return redis.call('HDEL', KEYS[1], ARGV[1])");
+
+/** KEYS: seats. ARGV: when the lease of each shall end. */
+const ending = toScript(`
+for _, sid in ipairs(redis.call('HKEYS', KEYS[1])) do
+  local seat = string.gsub(redis.call('HGET', KEYS[1], sid), '^%d+', ARGV[1])
+  redis.call('HSET', KEYS[1], sid, seat)
+end`);
 
 /** KEYS: one hash. ARGV: a field, '' for each, and what it shall hold. */
 const putting = toScript(`

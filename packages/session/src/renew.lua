@@ -53,7 +53,9 @@ local function verdict(base, sid, node, conn, gen, proven, exp)
   -- A lapsed seat may have lost its place to somebody who did not drop it.
   if seat.ends <= now then return verdict_without_seat(base, sid, node, conn, gen) end
   local is_newly_proven = proven == '1' and not seat.proven
-  if seat.ends - now < RENEW_BELOW_MS or is_newly_proven then
+  -- One that ends too late was damaged, or written by a clock that was ahead: nobody would see it.
+  local is_due = seat.ends - now < RENEW_BELOW_MS or seat.ends > now + LEASE_MS
+  if is_due or is_newly_proven then
     seat.ends = now + LEASE_MS
     seat.proven = seat.proven or is_newly_proven
     write_seat(base, seat, now)
