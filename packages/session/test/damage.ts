@@ -39,8 +39,18 @@ export function damages(nowMs: number): fc.Arbitrary<Damage> {
   return fc.record({ what: fc.constantFrom(...kinds), at: fc.nat(999), value });
 }
 
-/** KEYS: one. ARGV: what, at, value. */
+/** So many of them, the same for the same seed. */
+export function drawDamages(of: {
+  readonly nowMs: number;
+  readonly seed: number;
+  readonly count: number;
+}): readonly Damage[] {
+  return fc.sample(damages(of.nowMs), { seed: of.seed, numRuns: of.count });
+}
+
+/** KEYS: one, which keeps the time when it expires. ARGV: what, at, value. */
 export const damaging: Script = toScript(`
+local function damage()
 local key, what, at, value = KEYS[1], ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local kind = redis.call('TYPE', key).ok
 if what == 'type' then
@@ -85,4 +95,9 @@ if old == '' then return 0 end
 local letter = at % #old + 1
 local flipped = string.char(bit.bxor(string.byte(old, letter), 2 ^ (at % 8)))
 return redis.call('HSET', key, field, string.sub(old, 1, letter - 1) .. flipped .. string.sub(old, letter + 1))
+end
+local expires = redis.call('PEXPIRETIME', KEYS[1])
+local done = damage()
+if expires > 0 then redis.call('PEXPIREAT', KEYS[1], expires) end
+return done
 `);

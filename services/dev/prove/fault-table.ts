@@ -27,12 +27,6 @@ export const elsewhere: readonly Elsewhere[] = [
     test: "services/edge/test/cluster/upstream-replies.test.ts",
   },
   {
-    ...{ row: "B9", fault: "keys of Redis are damaged" },
-    ...{ metric: "holdfast_dependency_errors_total", label: 'dependency="redis",reason="other"' },
-    tells: "scripts fail: somebody else writes to these keys, or has no right to",
-    test: "packages/session/src/redis-damage.test.ts",
-  },
-  {
     ...{ row: "C12", fault: "a web page that is not listed connects" },
     ...{ metric: "holdfast_connections_rejected_total", label: 'reason="origin"' },
     tells: "pages of others, or a page of yours that `EDGE_WS_ORIGINS` lacks",
@@ -48,7 +42,7 @@ export const elsewhere: readonly Elsewhere[] = [
     ...{ row: "C14", fault: "Redis refuses a command to the edge's user" },
     ...{ metric: "holdfast_dependency_errors_total", label: 'dependency="redis",reason="other"' },
     tells: "scripts fail: somebody else writes to these keys, or has no right to",
-    test: "packages/session/src/redis-locked.test.ts",
+    test: "services/dev/test/cluster/dependencies.test.ts",
   },
   {
     ...{ row: "C15", fault: "an exception in a handler" },

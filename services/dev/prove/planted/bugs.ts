@@ -68,9 +68,17 @@ export const bugs: readonly Bug[] = [
     name: "lease-by-read",
     what: "a renewal looks at a lease and does not extend it",
     file: "packages/session/src/renew.lua",
-    find: "if seat.ends - now < RENEW_BELOW_MS or is_newly_proven then",
+    find: "if is_due or is_newly_proven then",
     replace: "if false then",
     reds: ["clocks", "online", "sessions-lost-answers"],
+  },
+  {
+    name: "strange-keys-kept",
+    what: "a key of a wrong type stays, and whoever reads it fails",
+    file: "packages/session/src/prelude.lua",
+    find: "if not string.find(reply.err, 'WRONGTYPE', 1, true) then error(reply.err, 0) end",
+    replace: "error(reply.err, 0)",
+    reds: ["damaged-keys"],
   },
   {
     name: "id-two-back",

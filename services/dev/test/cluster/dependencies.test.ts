@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { decodeErrorBody, Status } from "@holdfast/protocol";
-import { until } from "../../prove/ground.ts";
+import { metric as metricOf, until } from "../../prove/ground.ts";
 import { present, renewed, resume, startTestCluster, type TestCluster } from "../support.ts";
 
 let cluster: TestCluster;
@@ -20,6 +20,27 @@ afterAll(() => cluster.stop());
 const [tcp, ws] = [0, 3]; // addresses on different nodes
 const url = (index: number) => cluster.urls[index]!; // there are six
 const nothing = new Uint8Array(0);
+
+describe("Redis with fewer rights", () => {
+  test("logins get 7 / 503 and are counted while the edge's user may not run a script", async () => {
+    const [metric, label] = ["holdfast_dependency_errors_total", 'reason="other"'];
+    const before = await present(url(tcp), await cluster.issue("rightless-a"));
+    const [spare, later] = [await cluster.issue("rightless-b"), await cluster.issue("rightless-c")];
+    const counted = await metricOf(cluster, metric, label);
+
+    await cluster.askRedis("ACL SETUSER default -eval -evalsha");
+    const refused = await present(url(ws), spare);
+    const countedThen = await metricOf(cluster, metric, label);
+    await cluster.askRedis("ACL SETUSER default +eval +evalsha");
+
+    expect(refused.response.status).toBe(Status.internalError);
+    expect(countedThen).toBeGreaterThan(counted);
+    const { login, wire } = await present(url(ws), later);
+    expect(login).not.toBeNull();
+    expect((await before.wire.request(1, nothing)).status).toBe(0);
+    for (const one of [wire, refused.wire, before.wire]) one.reset();
+  }, 30_000);
+});
 
 describe("Redis away", () => {
   for (const how of ["killed", "frozen"] as const) {
