@@ -7,6 +7,9 @@ import { readScenarios } from "./scenarios.ts";
 /** They inject nothing that only they inject, or have no edge that could count. */
 const silent = ["hostile-codec", "model", "nemesis"];
 
+/** Prometheus's own, of a process that does not answer: there is nobody to count. */
+const processes = "up";
+
 describe("faults", () => {
   test("rows without a metric: 0", async () => {
     expect(rowsWithout(await readScenarios())).toEqual([]);
@@ -39,9 +42,12 @@ describe("faults", () => {
     expect(unknown.map(({ metric }) => metric)).toEqual([]);
   });
 
-  test("each test that shows a fault beside the kit exists", async () => {
-    for (const { test: path } of elsewhere) {
-      expect([path, await Bun.file(inRepository(path)).exists()]).toEqual([path, true]);
+  test("each test that shows a fault beside the kit asks for its metric", async () => {
+    for (const { test: path, metric } of elsewhere) {
+      const text = await Bun.file(inRepository(path)).text();
+
+      const isAsked = metric === processes || text.includes(`"${metric}"`);
+      expect([path, isAsked]).toEqual([path, true]);
     }
   });
 
