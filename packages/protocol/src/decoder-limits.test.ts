@@ -266,6 +266,23 @@ describe("memory of Decoder", () => {
   });
 });
 
+describe("Decoder that drops what it holds", () => {
+  test("holds nothing, and reads the next packet", () => {
+    const decoder = new Decoder(1, defaultLimits);
+    const bytes = encodePush(1, 9, new Uint8Array(50_000));
+    for (const chunk of cutInto(bytes.subarray(0, 40_000), [20_000, 3])) {
+      decoder.push(chunk);
+      expect(decoder.next()).toBeNull();
+    }
+
+    decoder.drop();
+
+    expect(decoder.pendingBytes).toBe(0);
+    decoder.push(bytes);
+    expect(decoder.next()?.body.length).toBe(50_000);
+  });
+});
+
 describe("Decoder that is dead", () => {
   test("decoder throws the same error again, and holds nothing", () => {
     const decoder = new Decoder(1, defaultLimits);

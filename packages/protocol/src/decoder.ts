@@ -17,6 +17,7 @@ import {
   parsePacket,
   readType,
 } from "./parse.ts";
+import { enlargePiece, freePiece } from "./piece.ts";
 
 /** The first size of a piece, unless the packet is shorter: any header fits. */
 const pieceBytesMin = 64;
@@ -110,6 +111,15 @@ export class Decoder {
     this.#isHeld = false;
   }
 
+  /** Forgets what it holds: its memory is free at once. */
+  drop(): void {
+    if (this.#piece !== null) freePiece(this.#piece);
+    this.#piece = null;
+    this.#chunk = null;
+    this.#later = null;
+    this.#isHeld = false;
+  }
+
   #read(): Packet | null {
     if (this.#piece !== null) return this.#readPiece();
     const chunk = this.#chunk;
@@ -156,10 +166,8 @@ export class Decoder {
   /** The piece, after it has been made large enough for `bytes`. */
   #makeRoom(piece: Uint8Array, bytes: number, size: number): Uint8Array {
     if (bytes <= piece.length) return piece;
-    const larger = new Uint8Array(pieceSize(bytes, size));
-    larger.set(piece);
-    this.#piece = larger;
-    return larger;
+    this.#piece = enlargePiece(piece, pieceSize(bytes, size));
+    return this.#piece;
   }
 
   /** Moves bytes from the chunk to the piece, where there is room for them. */

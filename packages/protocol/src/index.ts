@@ -81,3 +81,4 @@ export {
   type Version,
 } from "./packet.ts";
 export type { DecoderLimits } from "./parse.ts";
+export { enlargePiece, freePiece } from "./piece.ts";

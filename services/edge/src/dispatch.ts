@@ -97,6 +97,7 @@ function drainDecoder(peer: Peer): void {
     const { decoder } = peer;
     if (decoder === null) return;
     if (peer.finishUntilMs > 0) {
+      decoder.drop();
       peer.decoder = null; // discarded, as what is still to come
       holdBytes(peer, 0);
       return;

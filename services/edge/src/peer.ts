@@ -257,6 +257,7 @@ function release(peer: Peer, name: EndingName): void {
   node.admission.left(peer);
   forgetWaiting(peer);
   holdBytes(peer, 0);
+  peer.decoder?.drop();
   peer.decoder = null;
   node.metrics.closed(peer.connection.transport, endings[name]);
 }

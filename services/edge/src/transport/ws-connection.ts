@@ -283,6 +283,7 @@ export class WsConnection<P> implements Connection, FrameTarget {
 
   private forget(): void {
     this.request = null;
+    this.assembly?.drop();
     this.assembly = null;
     this.unread = null;
     this.owedPong = null;

@@ -3,6 +3,7 @@
  * what does not, and what comes in fragments, is put together in an `Assembly`, which exists only
  * while something is unfinished: an idle connection keeps none. RFC 6455, section 5.
  */
+import { enlargePiece, freePiece } from "@holdfast/protocol";
 import { FrameFault, isCloseCode, Opening, unmask, unmaskedCopy } from "./ws-frame.ts";
 
 /** Who is told what has been read. */
@@ -103,6 +104,13 @@ export class Assembly {
   /** What it keeps of the node's memory. */
   get heldBytes(): number {
     return this.piece.length;
+  }
+
+  /** Forgets what it holds: its memory is free at once. */
+  drop(): void {
+    freePiece(this.piece);
+    this.piece = nothing;
+    this.length = 0;
   }
 
   /** Reads one frame, or what there is of it. Returns where it stopped. */
@@ -207,9 +215,8 @@ export class Assembly {
     // Nobody knows what follows a fragment: many small ones cost linear time, too.
     const growth = Math.min(Math.max(frameEnd, 2 * this.piece.length), target.messageBytesMax());
     const most = isLast ? frameEnd : Math.max(bytes, growth);
-    const larger = new Uint8Array(Math.min(most, Math.max(pieceBytesMin, 2 * bytes)));
-    larger.set(this.piece.subarray(0, this.length));
-    this.piece = larger;
+    const size = Math.min(most, Math.max(pieceBytesMin, 2 * bytes));
+    this.piece = enlargePiece(this.piece, size);
   }
 
   private finishFrame(target: FrameTarget): void {
