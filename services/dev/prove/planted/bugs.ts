@@ -218,6 +218,14 @@ export const bugs: readonly Bug[] = [
     reds: ["hostile-sockets"],
   },
   {
+    name: "bodies-without-budget",
+    what: "bodies that are put together take what they like of the node's memory",
+    file: "services/edge/src/dispatch.ts",
+    find: "if (!isMore || node.bodyBytes <= share * node.config.nodeBodyBytesMax) return;",
+    replace: "if (isMore || share > 0) return;",
+    reds: ["large-bodies"],
+  },
+  {
     name: "inflation-without-ceiling",
     what: "a compressed body becomes as large as it likes before it is measured",
     file: "packages/protocol/src/gzip.ts",

@@ -9,6 +9,7 @@ import { drippingBurdens, silentBurdens } from "../burdens/silent.ts";
 import { type Attack, judgeNeighbours } from "../fairness.ts";
 import { until } from "../ground.ts";
 import type { Lab } from "../lab.ts";
+import { watchMemory } from "../memory.ts";
 import type { Move } from "../moves.ts";
 import { type Neighbours, startNeighbours } from "../neighbours.ts";
 import type { Scenario, Trial } from "../scenario.ts";
@@ -64,7 +65,7 @@ const moves = {
     row: "C8",
     fault: "bodies that are announced and come late, or never",
     metric: "holdfast_body_memory_bytes",
-    tells: "memory of bodies under way; at its limit requests get 3 / 429",
+    tells: "memory of bodies under way; at its limit requests get 7 / 503",
   },
   inflated: {
     row: "C7",
@@ -188,27 +189,4 @@ function tell(trial: Trial, burden: Burden, site: Site, ended: readonly Ended[])
     measured: wrong > 0 ? Number.POSITIVE_INFINITY : Math.round(latest),
     note: `${ended.length.toLocaleString("en")} of them`,
   });
-}
-
-/** The highest of the process from now on, above what it is now. */
-function watchMemory(pid: number): { stop(): number } {
-  const read = async () => {
-    const status = await Bun.file(`/proc/${pid}/status`).text();
-    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * kibibyte;
-  };
-  let first: number | null = null;
-  let peak = 0;
-  const note = async () => {
-    const bytes = await read().catch(() => 0);
-    first ??= bytes;
-    peak = Math.max(peak, bytes);
-  };
-  void note();
-  const timer = setInterval(() => void note(), 100);
-  return {
-    stop() {
-      clearInterval(timer);
-      return Math.max(0, peak - (first ?? 0));
-    },
-  };
 }
