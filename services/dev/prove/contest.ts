@@ -2,7 +2,7 @@
 import { Status } from "@holdfast/protocol";
 import { until } from "./ground.ts";
 import type { Lab } from "./lab.ts";
-import type { Visit } from "./visit.ts";
+import type { Entry, Visit } from "./visit.ts";
 
 export interface Ticket {
   readonly account: string;
@@ -41,6 +41,14 @@ export async function issueTickets(
 }
 
 const roomy = 1000;
+const asAll = { limit: roomy, timeoutMs: 20_000 };
+
+export interface ContestOptions {
+  /** Called when all are connected, before the first of them asks. */
+  readonly begin?: () => unknown;
+  /** Whether those with that ticket wait, between two requests, for as long as they are told to. */
+  readonly isPolite?: (index: number) => boolean;
+}
 
 /**
  * Presents each ticket at all of its addresses at once. Who is told that the store is away asks
@@ -51,12 +59,23 @@ export async function contest(
   tickets: readonly Ticket[],
   urlsOf: (index: number) => readonly string[],
   patienceMs: number,
+  { begin, isPolite = () => false }: ContestOptions = {},
 ): Promise<Contest> {
   const statuses: Record<string, number> = {};
+  const started = Promise.withResolvers<void>();
+  let expected = tickets.reduce((sum, _, index) => sum + urlsOf(index).length, 0);
+  const arrive = () => {
+    if (--expected > 0) return;
+    begin?.();
+    started.resolve();
+  };
   const accepts = await Promise.all(
     tickets.map(async (ticket, index) => {
       const visits = await Promise.all(
-        urlsOf(index).map((url) => present(lab, ticket, url, patienceMs)),
+        urlsOf(index).map((url) => {
+          const entry = { ...ticket, ...asAll, url, isPolite: isPolite(index) };
+          return present(lab, entry, patienceMs, { arrive, started: started.promise });
+        }),
       );
       for (const visit of visits) {
         const word = visit?.status ?? "no answer";
@@ -72,16 +91,22 @@ export async function contest(
 /** Null when no connection got an answer in all that time. */
 async function present(
   lab: Lab,
-  ticket: Ticket,
-  url: string,
+  entry: Entry,
   patienceMs: number,
+  { arrive, started }: { readonly arrive: () => void; readonly started: Promise<void> },
 ): Promise<Visit | null> {
+  let isThere = false;
+  const barrier = () => {
+    if (!isThere) arrive();
+    isThere = true;
+    return started;
+  };
   const untilMs = performance.now() + patienceMs;
   let last: Visit | null = null;
   do {
     const left = Math.max(0, untilMs - performance.now());
-    const entry = { ...ticket, url, limit: roomy, patienceMs: left, timeoutMs: 20_000 };
-    const visit = await lab.enter(entry).catch(() => null);
+    const visit = await lab.enter({ ...entry, patienceMs: left, barrier }).catch(() => null);
+    await barrier(); // whoever could not even connect
     if (visit !== null) last = visit;
     if (visit?.status != null && visit.status !== Status.internalError) return visit;
     visit?.wire.reset();

@@ -42,6 +42,8 @@ export interface Entry {
   readonly onPush?: (body: Uint8Array) => void;
   /** Asks again on the same connection for so long while the store is away. */
   readonly patienceMs?: number; // default 0
+  /** Waits meanwhile for as long as it is told to. */
+  readonly isPolite?: boolean; // default false
   /** Connected, it asks once this has resolved: so several ask at once. */
   readonly barrier?: () => Promise<void>;
 }
@@ -92,7 +94,7 @@ export function createVisitors(options: {
       isBack
         ? wire.request(Command.reconnect, encodeReconnectRequest({ sessionId, metadata: {} }))
         : wire.request(Command.auth, encodeAuthRequest({ token, metadata: {} }));
-    const answer = await askPatiently(ask, entry.patienceMs ?? 0);
+    const answer = await askPatiently(ask, entry);
     const isAccepted = answer?.status === Status.success;
     const login = isAccepted ? decodeAuthResponse(answer.body) : null;
     if (answer !== null) recorder.decided(view, answer.status, login?.sessionId ?? null);
@@ -116,13 +118,14 @@ export function createVisitors(options: {
 
 async function askPatiently(
   ask: () => Promise<Response>,
-  patienceMs: number,
+  { patienceMs = 0, isPolite = false }: Entry,
 ): Promise<Response | null> {
   const untilMs = performance.now() + patienceMs;
   for (;;) {
     const answer = await ask().catch(() => null);
     if (answer?.status !== Status.internalError || performance.now() > untilMs) return answer;
-    await Bun.sleep(askAgainMs);
+    const toldMs = decodeErrorBody(answer.body).retryAfterMs ?? 0;
+    await Bun.sleep(isPolite ? Math.max(toldMs, askAgainMs) : askAgainMs);
   }
 }
 

@@ -1,7 +1,8 @@
 /**
  * Promise 2 through failovers of Redis. Under Sentinel the primary stands still until its replica
  * was promoted, and then goes on beside it: for some seconds both take writes, and an edge on each
- * side accepts logins. In a Cluster one primary after the other stands still in the midst of them.
+ * side accepts logins. In a Cluster one primary after the other, in the midst of them, stands still
+ * or is killed and comes back as a replica.
  */
 import type { Server } from "@holdfast/servers";
 import { contest, countOf, issueTickets, most } from "../contest.ts";
@@ -84,7 +85,7 @@ async function inCluster(trial: Trial): Promise<void> {
   if (rounds === 0) return;
   const ground = await lab({ redis: "cluster", settings });
   const accepts: number[] = [];
-  let isBack = 0;
+  let [isBack, kills] = [0, 0];
   for (let round = 0; round < rounds; round++) {
     const nodes = ground.servers.redis;
     await replicated(nodes);
@@ -94,17 +95,22 @@ async function inCluster(trial: Trial): Promise<void> {
     await replicated(nodes);
     const running = contest(ground, tickets, (index) => around(ground, index), 15_000);
     await Bun.sleep(10);
-    victim.signal("SIGSTOP");
+    const isKilled = round % 2 === 1;
+    victim.signal(isKilled ? "SIGKILL" : "SIGSTOP");
     await promoted(nodes, primaries, victim);
-    victim.signal("SIGCONT");
+    if (isKilled) {
+      kills++;
+      await victim.restart();
+    } else victim.signal("SIGCONT");
     const first = await running;
     const second = await contest(ground, tickets, (index) => around(ground, index), 5_000);
     accepts.push(...first.accepts.map((sessions, index) => sessions + second.accepts[index]!));
     isBack += countOf(second.accepts, 1);
     ground.leaveAll();
   }
-  const note = `${rounds} failovers, ${accepts.length} tokens, ${isBack} opened after it only`;
-  const what = "Cluster, a primary hangs amid logins: sessions that one token opened, at most";
+  const failovers = `${rounds - kills} hang, ${kills} are killed`;
+  const note = `${failovers}; ${accepts.length} tokens, ${isBack} opened after it only`;
+  const what = "Cluster, a primary goes amid logins: sessions that one token opened, at most";
   measure({ promise, what, atMost: 1, measured: most(accepts), note });
 }
 

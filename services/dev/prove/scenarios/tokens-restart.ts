@@ -3,6 +3,7 @@
  * its append-only file, or comes back with what it knew long ago.
  */
 import { contest, countOf, issueTickets, most, type Ticket } from "../contest.ts";
+import { spread } from "../figures.ts";
 import { until } from "../ground.ts";
 import type { Lab } from "../lab.ts";
 import { askRedis } from "../redis-line.ts";
@@ -10,11 +11,10 @@ import type { Scenario, Trial } from "../scenario.ts";
 
 const promise = 2;
 const what = "sessions that one token opened, at most";
-const settings = {
-  EDGE_RENEW_INTERVAL_MS: "1000",
-  EDGE_STORE_FAILURES_MAX: "100",
-  EDGE_REFUSAL_GRACE_MS: "20000",
-};
+const stopMs = 4_000;
+/** After eight attempts of 0.9 s, with a pause behind each, and the grace. */
+const longStopMs = 15_000;
+const successMsMax = 4_500;
 
 export const scenario: Scenario = {
   name: "tokens-restart",
@@ -44,8 +44,11 @@ export const scenario: Scenario = {
   ],
   shows: "a Redis that stood still, or came back with old data, opens no session twice",
   async run(trial) {
+    // As the product is set: so many failures, and so much grace, must do.
+    const settings = trial.size === "short" ? { EDGE_RENEW_INTERVAL_MS: "1000" } : {};
     const durable = await trial.lab({ settings, redisArgs: ["--appendonly", "yes"] });
     await standsStill(trial, durable);
+    if (trial.size === "long") await standsTooLong(trial, durable);
     await comesBack(trial, durable);
     const forgetful = await trial.lab({ settings });
     await remembersThePast(trial, forgetful);
@@ -56,30 +59,89 @@ export const scenario: Scenario = {
 async function standsStill({ measure, count }: Trial, lab: Lab): Promise<void> {
   const [redis] = lab.servers.redis;
   const tickets = await issueTickets(lab, "still", count({ short: 40, long: 2_000 }));
-  const wanted = new Set(tickets.filter((_, index) => index % 2 === 0));
-  const urls = (index: number) => {
-    const all = around(lab, index);
-    return index % 2 === 0 ? all : all.slice(0, 1);
-  };
+  const isLone = (index: number) => index % 2 === 1;
+  const lone = tickets.filter((_, index) => isLone(index));
+  const urls = (index: number) => around(lab, index).slice(0, isLone(index) ? 1 : 3);
 
-  redis?.signal("SIGSTOP");
-  const running = contest(lab, tickets, urls, 15_000);
-  await Bun.sleep(3_000); // longer than a call waits, shorter than a client
+  const stopped = Promise.withResolvers<void>();
+  const running = contest(lab, tickets, urls, 15_000, {
+    isPolite: isLone,
+    begin() {
+      redis?.signal("SIGSTOP");
+      stopped.resolve();
+    },
+  });
+  await stopped.promise;
+  await Bun.sleep(stopMs);
   redis?.signal("SIGCONT");
+  const backMs = performance.now();
   const { accepts, statuses } = await running;
 
   const note = `${tickets.length} tokens, answers ${JSON.stringify(statuses)}`;
-  measure({
-    promise,
-    what: `Redis stopped for 3 s: ${what}`,
-    exactly: 1,
-    measured: most(accepts),
-    note,
-  });
-  const burnt = tickets.filter((ticket, at) => !wanted.has(ticket) && accepts[at] === 0).length;
-  const lost = "Redis stopped for 3 s: tokens burnt of clients who kept asking";
+  const still = "Redis stopped for 4 s";
+  measure({ promise, what: `${still}: ${what}`, exactly: 1, measured: most(accepts), note });
+  const burnt = tickets.filter((_, index) => isLone(index) && accepts[index] === 0).length;
+  const lost = `${still}: tokens burnt of clients who kept asking`;
   measure({ promise, what: lost, exactly: 0, measured: burnt });
+  const waits = waitsOf(lab, lone, backMs);
+  const waitedMs = waits.map((wait) => wait.waitedMs);
+  const same = waits.filter(({ connections }) => connections === 1).length;
+  measure({
+    ...{ promise, what: `${still}: it answers again -> they have a session`, unit: "ms" },
+    ...{ atMost: successMsMax, measured: Math.max(...waitedMs) },
+    note: `${spread(waitedMs)}, ${same} on the connection they had`,
+  });
   lab.leaveAll();
+}
+
+/** They ask on one connection until it ends; what they are told then sends them for a new token. */
+async function standsTooLong({ measure, count }: Trial, lab: Lab): Promise<void> {
+  const [redis] = lab.servers.redis;
+  const tickets = await issueTickets(lab, "long", count({ short: 40, long: 2_000 }));
+  const crowded = Promise.withResolvers<void>();
+  const started = Promise.withResolvers<void>();
+  let connected = 0;
+  const barrier = () => {
+    if (++connected === tickets.length) crowded.resolve();
+    return started.promise;
+  };
+  const running = tickets.map((ticket, index) => {
+    const url = around(lab, index)[0]!; // there are three edges
+    return lab.enter({ ...ticket, url, limit: 1000, patienceMs: 2 * longStopMs, barrier });
+  });
+  await crowded.promise;
+  redis?.signal("SIGSTOP");
+  started.resolve();
+  const stoppedMs = performance.now();
+  await Bun.sleep(longStopMs);
+  redis?.signal("SIGCONT");
+  const visits = await Promise.all(running);
+  await recovered(lab);
+  const second = await again(lab, tickets);
+
+  const stood = "Redis stopped for 15 s";
+  const told = visits.map(({ view }) => view.closed?.closePush);
+  const wrong = told.filter((push) => push?.code !== 1 || push.reason !== "service unavailable");
+  const after = visits.map(({ view }) => (view.endedMs ?? Number.POSITIVE_INFINITY) - stoppedMs);
+  measure({
+    ...{ promise, what: `${stood}: clients not told to come again with another token` },
+    ...{ exactly: 0, measured: wrong.length, note: `closed after ${spread(after)} ms` },
+  });
+  // Nobody had an answer, so nobody has lost anything: the old token is as good as a new one.
+  const note = `${tickets.length} tokens, ${countOf(second, 0)} opened none afterwards`;
+  measure({ promise, what: `${stood}: ${what}`, atMost: 1, measured: most(second), note });
+  lab.leaveAll();
+}
+
+/** From then until each had its session. */
+function waitsOf({ recorder }: Lab, tickets: readonly Ticket[], sinceMs: number) {
+  const views = Map.groupBy(recorder.views, ({ token }) => token);
+  return tickets.map(({ token }) => {
+    const mine = views.get(token) ?? [];
+    const answered = mine.flatMap(({ answeredMs }) => answeredMs ?? []);
+    // For ever, where there is none.
+    return { waitedMs: Math.min(...answered) - sinceMs, connections: mine.length };
+  });
 }
 
 /** Half of them are used when Redis dies, half are presented while it does; then all once more. */
