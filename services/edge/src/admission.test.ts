@@ -4,7 +4,10 @@ import { type Admission, createAdmission, spread, type Verdict } from "./admissi
 import type { AdmissionOutcome } from "./admission-metrics.ts";
 import type { Peer } from "./peer.ts";
 
-const slow = { loginRate: 10, loginBurst: 2, loginQueueMs: 500, reconnectHoldMs: 700 };
+const slow = {
+  ...{ loginRate: 10, loginBurst: 2, loginQueueMs: 500 },
+  ...{ reconnectHoldMs: 700, retryAfterSeconds: 2 },
+};
 
 function start(settings: Partial<typeof slow> & { redisInFlightMax?: number } = {}) {
   const counted: [AdmissionOutcome, number | null][] = [];
@@ -153,6 +156,15 @@ describe("createAdmission", () => {
     expect(await auth()).toEqual(["late"]);
     expect(await reconnect()).toEqual(["waits"]);
     expect(await enterAll(admission, createPeers(1), "auth")()).toEqual(["late"]);
+  });
+
+  test("whoever is turned away waits for the queue, or for a store that is away", () => {
+    const { admission, state } = start();
+    expect(admission.retryAfterMs).toBe(500);
+
+    state.isStoreUp = false;
+
+    expect(admission.retryAfterMs).toBe(2000);
   });
 
   test("sixteen failures in a row are a store that is away, an answer between them is not", async () => {

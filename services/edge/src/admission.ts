@@ -32,7 +32,10 @@ export interface Admission {
   isOpen(nowMs: number): boolean;
   /** The place that `isOpen` has just kept is this peer's. */
   placed(peer: Peer): void;
-  /** When whoever is turned away had better come back: the queue is full now, and empty by then. */
+  /**
+   * When whoever is turned away had better come back: the queue is full now, and empty by then.
+   * While the store is away it is that for which they wait.
+   */
   readonly retryAfterMs: number;
   readonly waiting: number;
   readonly inFlight: number;
@@ -42,7 +45,12 @@ export interface Admission {
 
 export type AdmissionSettings = Pick<
   EdgeConfig,
-  "loginRate" | "loginBurst" | "loginQueueMs" | "reconnectHoldMs" | "redisInFlightMax"
+  | "loginRate"
+  | "loginBurst"
+  | "loginQueueMs"
+  | "reconnectHoldMs"
+  | "redisInFlightMax"
+  | "retryAfterSeconds"
 >;
 
 interface Ticket {
@@ -112,7 +120,9 @@ export function createAdmission(options: {
     },
     tick,
     isOpen: (nowMs) => !isLong(nowMs) && hasPlace(nowMs),
-    retryAfterMs: loginQueueMs,
+    get retryAfterMs() {
+      return isAway() ? settings.retryAfterSeconds * 1000 : loginQueueMs;
+    },
     get waiting() {
       return waiting.size;
     },

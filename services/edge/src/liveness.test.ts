@@ -82,6 +82,19 @@ describe("createSweep", () => {
     expect(endingOf(peer)).toBe("sessionRefused");
   });
 
+  test("refused login that was told to wait longer than the grace is there until then", async () => {
+    const made = startSweeping(); // [D30]
+    const peer = new Peer(made.node, made.connect("tcp"), handshake);
+    begin(peer);
+    backToLogin(peer, "storeUnavailable", 4 * second);
+
+    await made.clock.advance(5 * second - 1);
+    expect(endingOf(peer)).toBe("none");
+    await made.clock.advance(sweepIntervalMs);
+
+    expect(endingOf(peer)).toBe("storeUnavailable");
+  });
+
   test.each(["tcp", "ws"] as const)(
     "silence on %s is ended after the heartbeat timeout",
     async (transport) => {

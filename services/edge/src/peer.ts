@@ -217,12 +217,20 @@ export function verified(node: EdgeNode, held: Held, askedMs: number): void {
   held.termMs = node.config.registry.renewBelowMs;
 }
 
-/** entering -> login, with a grace in which the client may try again or leave. [D30] */
-export function backToLogin(peer: Peer, ending: EndingName): boolean {
+/** For the way there and back of one that comes when it was told to. */
+const travelMs = 1_000;
+
+/**
+ * entering -> login, with a grace in which the client may try again or leave. [D30] Whoever was
+ * told after which time to try again is still there then.
+ */
+export function backToLogin(peer: Peer, ending: EndingName, retryAfterMs = 0): boolean {
   if (peer.phase.at !== "entering") return false;
   move(peer, loginPhase);
   peer.decoder?.setLimits(peer.node.limits.login);
-  peer.deadlineMs = peer.node.clock.monotonic() + peer.node.config.refusalGraceMs;
+  const graceMs = retryAfterMs === 0 ? 0 : retryAfterMs + travelMs;
+  const { clock, config } = peer.node;
+  peer.deadlineMs = clock.monotonic() + Math.max(config.refusalGraceMs, graceMs);
   peer.deadlineEnding = ending;
   return true;
 }

@@ -324,8 +324,8 @@ function overtaken(attempt: Attempt): void {
 }
 
 function unavailable(attempt: Attempt, retryAfterMs: number): void {
-  const error = hinted(attempt, gatewayErrors.serviceUnavailable, retryAfterMs);
-  answerFailure(attempt, error, "storeUnavailable");
+  const error = gatewayErrors.serviceUnavailable;
+  answerFailure(attempt, error, "storeUnavailable", spread(retryAfterMs));
 }
 
 /** Too many of one address or account: no word about the credential, and no attempt. */
@@ -333,20 +333,24 @@ function limited(attempt: Attempt, scope: "ip" | "account", waitMs: number): voi
   const { peer } = attempt;
   peer.storeFailures++;
   peer.node.metrics.rateLimited(scope);
-  const error = hinted(attempt, gatewayErrors.rateLimit, Math.max(waitMs, retryLeastMs));
-  answerFailure(attempt, error, "loginLimited");
+  const retryAfterMs = spread(Math.max(waitMs, retryLeastMs));
+  answerFailure(attempt, gatewayErrors.rateLimit, "loginLimited", retryAfterMs);
   count(attempt, "rate_limited");
 }
 
 const retryLeastMs = 1000;
 
-function hinted({ peer }: Attempt, error: GatewayError, retryAfterMs: number): GatewayError {
-  return peer.node.config.closeHints ? withRetryAfter(error, spread(retryAfterMs)) : error;
-}
-
-function answerFailure({ peer, request }: Attempt, error: GatewayError, ending: EndingName): void {
-  if (!backToLogin(peer, ending)) return; // it has left
-  respondError(peer, request.command, request.requestId, error);
+/** `retryAfterMs`: when another attempt is worth it; 0: that is not known. */
+function answerFailure(
+  { peer, request }: Attempt,
+  error: GatewayError,
+  ending: EndingName,
+  retryAfterMs = 0,
+): void {
+  const toldMs = peer.node.config.closeHints ? retryAfterMs : 0;
+  if (!backToLogin(peer, ending, toldMs)) return; // it has left
+  const said = toldMs > 0 ? withRetryAfter(error, toldMs) : error;
+  respondError(peer, request.command, request.requestId, said);
 }
 
 function count({ peer, kind, startedMs }: Attempt, outcome: LoginOutcome): void {
