@@ -46,8 +46,8 @@ const asAll = { limit: roomy, timeoutMs: 20_000 };
 export interface ContestOptions {
   /** Called when all are connected, before the first of them asks. */
   readonly begin?: () => unknown;
-  /** Whether those with that ticket wait, between two requests, for as long as they are told to. */
-  readonly isPolite?: (index: number) => boolean;
+  /** All wait, between two requests, for as long as they are told to. */
+  readonly isPolite?: boolean; // default false
 }
 
 /**
@@ -59,7 +59,7 @@ export async function contest(
   tickets: readonly Ticket[],
   urlsOf: (index: number) => readonly string[],
   patienceMs: number,
-  { begin, isPolite = () => false }: ContestOptions = {},
+  { begin, isPolite = false }: ContestOptions = {},
 ): Promise<Contest> {
   const statuses: Record<string, number> = {};
   const started = Promise.withResolvers<void>();
@@ -73,7 +73,7 @@ export async function contest(
     tickets.map(async (ticket, index) => {
       const visits = await Promise.all(
         urlsOf(index).map((url) => {
-          const entry = { ...ticket, ...asAll, url, isPolite: isPolite(index) };
+          const entry = { ...ticket, ...asAll, url, isPolite };
           return present(lab, entry, patienceMs, { arrive, started: started.promise });
         }),
       );
