@@ -1,24 +1,20 @@
 /**
- * Promises 1, 2, 3 and 5 against faults that a seed draws, one after the other, under a crowd that
- * behaves as badly as real ones. Bounds while a fault lasts have scenarios of their own; here
- * everything must be true again afterwards.
+ * Promises 1, 2, 3 and 5 against faults that a seed draws, under a crowd that behaves as badly as
+ * real ones: one after the other, and in the long form two at once in every third round, failovers
+ * among them. Bounds while a fault lasts have scenarios of their own; here everything must be true
+ * again afterwards.
  */
+import { canSkew, createWallClock } from "../clocks.ts";
 import { until } from "../ground.ts";
-import type { Lab, LabEdge } from "../lab.ts";
+import type { Lab, LabOptions } from "../lab.ts";
 import { startLoad } from "../load.ts";
-import { createNatsLoss } from "../nats-loss.ts";
-import { askRedis } from "../redis-line.ts";
+import { type Fault, failoversOf, faultsOf, inTurn } from "../nemesis/faults.ts";
+import { replicated } from "../redis-line.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 
 const healsMs = 60_000;
 const faultMs = { short: 1_500, long: 8_000 };
 const restMs = { short: 500, long: 4_000 };
-
-interface Fault {
-  readonly what: string;
-  begin(): void;
-  end(): unknown;
-}
 
 export const scenario: Scenario = {
   name: "nemesis",
@@ -26,127 +22,88 @@ export const scenario: Scenario = {
   moves: [],
   shows: "whatever faults a seed draws, everything is true again within a minute",
   async run(trial) {
-    const { lab, seed, draw, count, measure, log, size } = trial;
-    const ground = await lab({
-      ...{ isLinked: true, isFenced: true },
-      settings: { EDGE_FLAP_DISPLACEMENTS_MAX: "0", EDGE_STORE_FAILURES_MAX: "100" },
-    });
-    const { recorder } = ground;
-    const crowd = { players: count({ short: 40, long: 80 }), accounts: 25, prefix: "crowd" };
-    const healed = ground.allowOverlap(healsMs);
-    const load = startLoad({ cluster: ground, recorder, seed, ...crowd });
-    ground.leavesToo(load.leave);
-    ground.backend?.hears(() => load.open);
-    const choose = draw("faults");
-    const faults = faultsOf(ground, trial);
-    const told: string[] = [];
-    let left: Fault[] = []; // each comes once before any comes again
-    for (let round = 0; round < count({ short: 4, long: 60 }); round++) {
-      if (left.length === 0) left = [...faults];
-      const [fault] = left.splice(Math.floor(choose() * left.length), 1);
-      if (fault === undefined) continue; // the draw is below 1, so there is one
-      told.push(fault.what);
-      fault.begin();
-      await Bun.sleep(faultMs[size]);
-      await fault.end();
-      await Bun.sleep(restMs[size]);
-    }
-    log(told.join(", "));
-    const endedMs = performance.now();
-    await load.settle();
-    healed();
-    await until("all edges to reach Redis and NATS", () => isUp(ground), healsMs);
-    await until("one seat for each connection", () => isTrue(ground), healsMs).catch(() => {});
-    const took = { measured: performance.now() - endedMs, unit: "ms" };
-    const note = `${told.length} faults, ${recorder.views.length} connections`;
-    const what = "last fault healed -> every connection has its seat, every seat its connection";
-    measure({ promise: 5, what, atMost: healsMs, ...took, note });
-    for (const words of load.surprises.slice(0, 5)) log(words);
-    const surprises = "answers that no client may get, or none at all";
-    measure({ promise: 5, what: surprises, exactly: 0, measured: load.surprises.length });
+    await drawFrom(trial, "", trial.count({ short: 4, long: 60 }));
+    const failovers = trial.count({ short: 0, long: 18 });
+    if (failovers > 0) await drawFrom(trial, "Sentinel", failovers);
   },
 };
 
-function faultsOf({ edges, servers }: Lab, { draw }: Trial): readonly Fault[] {
-  const [redis, nats] = [servers.redis[0]!, servers.nats[0]!]; // there is one of each
-  const choose = draw("edges");
-  let edge = edges[0]!; // whose turn it is; drawn anew with each fault of one
-  const ofOne = (
-    what: string,
-    begin: (edge: LabEdge) => void,
-    end: (edge: LabEdge) => unknown,
-  ) => ({
-    what,
-    begin() {
-      edge = edges[Math.floor(choose() * edges.length)]!; // the draw is below 1
-      begin(edge);
-    },
-    end: () => end(edge),
-  });
-  const stopped = (what: string, who: { signal(name: "SIGSTOP" | "SIGCONT"): void }) => ({
-    what,
-    begin: () => who.signal("SIGSTOP"),
-    end: () => who.signal("SIGCONT"),
-  });
-  const told = (what: string, on: string, off: string) => ({
-    what,
-    begin: () => void askRedis(redis, on).catch(() => {}), // it heals by what is said at the end
-    end: () => askRedis(redis, off),
-  });
-  const links = ({ redisLink, natsLink }: LabEdge) => [redisLink!, natsLink!]; // the lab is linked
-  const loss = createNatsLoss(0.3, draw("loss"));
-  return [
-    stopped("Redis stopped", redis),
-    stopped("NATS stopped", nats),
-    {
-      what: "Redis killed, and empty again",
-      begin: () => redis.signal("SIGKILL"),
-      end: () => redis.restart(),
-    },
-    told("Redis without memory", "CONFIG SET maxmemory 1mb", "CONFIG SET maxmemory 0"),
-    told("Redis read-only", "REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
-    ofOne(
-      "edge killed",
-      (one) => one.child.signal("SIGKILL"),
-      (one) => one.start(),
-    ),
-    ofOne(
-      "edge stopped",
-      (one) => one.child.signal("SIGSTOP"),
-      (one) => one.child.signal("SIGCONT"),
-    ),
-    ofOne(
-      "edge cut off from Redis",
-      (one) => links(one)[0]?.silence(),
-      (one) => links(one)[0]?.heal(),
-    ),
-    ofOne(
-      "edge cut off from NATS",
-      (one) => links(one)[1]?.silence(),
-      (one) => links(one)[1]?.heal(),
-    ),
-    ofOne(
-      "edge cut off from both",
-      (one) => links(one).forEach((link) => void link.cut()),
-      (one) => links(one).forEach((link) => void link.heal()),
-    ),
-    ofOne(
-      "edge far away",
-      (one) => links(one).forEach((link) => void link.delay(50)),
-      (one) => links(one).forEach((link) => void link.delay(0)),
-    ),
-    ofOne(
-      "edge that hears 7 messages in 10",
-      ({ natsLink }) => {
-        natsLink?.filter(loss.make);
-        natsLink?.reset();
-      },
-      ({ natsLink }) => {
-        natsLink?.filter(null);
-        natsLink?.reset();
-      },
-    ),
-  ];
+/** One lab and its faults; where there are Sentinels, failovers are among them. */
+async function drawFrom(trial: Trial, which: "" | "Sentinel", rounds: number): Promise<void> {
+  const { measure, log, seed, count } = trial;
+  const name = which === "" ? "" : `${which}: `;
+  const ground = await open(trial, which);
+  const { lab, faults } = ground;
+  const { recorder } = lab;
+  const crowd = { players: count({ short: 40, long: 80 }), accounts: 25, prefix: "crowd" };
+  const healed = lab.allowOverlap(healsMs);
+  const load = startLoad({ cluster: lab, recorder, seed, ...crowd });
+  lab.leavesToo(load.leave);
+  lab.backend?.hears(() => load.open);
+
+  const told = await play(trial, { ...ground, faults, rounds, which });
+
+  log(`${name}${told.join(", ")}`);
+  const endedMs = performance.now();
+  await load.settle();
+  healed();
+  await until("all edges to reach Redis and NATS", () => isUp(lab), healsMs);
+  await until("one seat for each connection", () => isTrue(lab), healsMs).catch(() => {});
+  const took = { measured: performance.now() - endedMs, unit: "ms" };
+  const note = `${told.length} times, ${recorder.views.length} connections`;
+  const what = `${name}last fault healed -> every connection has its seat, every seat its connection`;
+  measure({ promise: 5, what, atMost: healsMs, ...took, note });
+  for (const words of load.surprises.slice(0, 5)) log(words);
+  const surprises = `${name}answers that no client may get, or none at all`;
+  measure({ promise: 5, what: surprises, exactly: 0, measured: load.surprises.length });
+}
+
+interface Field {
+  readonly lab: Lab;
+  readonly faults: readonly Fault[];
+  /** Until the next fault is a fair one. */
+  readonly rested: () => Promise<unknown>;
+}
+
+async function open(trial: Trial, which: "" | "Sentinel"): Promise<Field> {
+  const settings = { EDGE_FLAP_DISPLACEMENTS_MAX: "0", EDGE_STORE_FAILURES_MAX: "100" };
+  const options: LabOptions = { isLinked: true, isFenced: true, settings };
+  if (which === "Sentinel") {
+    const lab = await trial.lab({ ...options, redis: "sentinel" });
+    const rested = () => replicated(lab.servers.redis);
+    return { lab, faults: failoversOf(lab, trial), rested };
+  }
+  const clock = trial.size === "long" && canSkew ? await createWallClock(0) : null;
+  if (trial.size === "long" && !canSkew) trial.log("No clock is set: ./scripts/setup faketime");
+  const settingsOf = (index: number) => (index === 0 ? (clock?.settings ?? {}) : {});
+  const lab = await trial.lab({ ...options, settingsOf });
+  if (clock !== null) lab.endsToo(clock.remove);
+  return { lab, faults: faultsOf(lab, trial, clock), rested: async () => {} };
+}
+
+/** Resolves with what was played. */
+async function play(
+  { draw, size }: Trial,
+  field: Field & { readonly rounds: number; readonly which: string },
+): Promise<readonly string[]> {
+  const choose = draw(`faults${field.which}`);
+  const told: string[] = [];
+  let left: Fault[] = []; // each comes once before any comes again
+  const next = (besides: readonly Fault[]): readonly Fault[] => {
+    if (left.length === 0) left = field.faults.filter((fault) => !besides.includes(fault));
+    return left.splice(Math.floor(choose() * left.length), 1);
+  };
+  for (let round = 0; round < field.rounds; round++) {
+    const one = next([]);
+    const both = [...one, ...(size === "long" && round % 3 === 2 ? next(one) : [])];
+    told.push(both.map(({ what }) => what).join(" and "));
+    for (const fault of both) await fault.begin();
+    await Bun.sleep(faultMs[size]);
+    for (const fault of inTurn(both)) await fault.end();
+    await Bun.sleep(restMs[size]);
+    await field.rested();
+  }
+  return told;
 }
 
 async function isUp(lab: Lab): Promise<boolean> {
