@@ -8,6 +8,7 @@ import { readSeeds } from "../../test/fuzz/seeds.ts";
 import type { Scenario } from "../scenario.ts";
 
 const mebibyte = 1024 * 1024;
+const toldMax = 5; // of each kind, with what it takes to see them again
 
 export const scenario: Scenario = {
   name: "hostile-codec",
@@ -16,21 +17,27 @@ export const scenario: Scenario = {
   shows: "whatever bytes come, the codec makes packets of them or refuses them, within its limits",
   async run({ count, measure, seed, log }) {
     const packets = count({ short: 100_000, long: 20_000_000 });
-    const report = await runCodecFuzz({ seeds: await readSeeds(), seed, packets });
+    const broken = { mutants: 0, truncations: 0 };
+    const counted = (kind: keyof typeof broken) => (failure: Error) => {
+      if (broken[kind]++ < toldMax) log(`${failure.message}: ${String(failure.cause)}`);
+    };
+    const fuzz = { seeds: await readSeeds(), seed, packets, onBroken: counted("mutants") };
+    const report = await runCodecFuzz(fuzz);
 
     log(JSON.stringify(report.faults));
     const promise = 8;
-    // A run ends at the first packet that breaks a rule: it could not be carried out, then.
     const what = "mutants that became neither a packet nor a ProtocolError, or two things";
     const note = `${report.packets.toLocaleString("en")} packets, ${report.tookMs} ms`;
-    measure({ promise, what, exactly: 0, measured: 0, note });
+    measure({ promise, what, exactly: 0, measured: broken.mutants, note });
     const most = 13 + 65_535 + fuzzLimits.bodyBytesMax + 24;
     const peak = { measured: report.pendingBytesPeak, unit: "bytes" };
     measure({ promise, what: "held for one packet", atMost: most, ...peak });
     const grown = { measured: report.grownBytes / mebibyte, unit: "MiB" };
     measure({ promise, what: "memory gained after the first tenth", atMost: 128, ...grown });
-    const truncations = checkTruncations(await readSamples(), fuzzLimits);
+    const samples = await readSamples();
+    const truncations = checkTruncations(samples, fuzzLimits, counted("truncations"));
     const cut = "truncations of vectors that are read otherwise when they are cut";
-    measure({ promise, what: cut, exactly: 0, measured: 0, note: `${truncations} truncations` });
+    const cuts = { measured: broken.truncations, note: `${truncations} truncations` };
+    measure({ promise, what: cut, exactly: 0, ...cuts });
   },
 };

@@ -54,4 +54,17 @@ describe("decoder under mutants", () => {
 
     await expect(run).rejects.toThrow("FUZZ_SEED=7 FUZZ_ONLY=");
   });
+
+  test("all that break a rule are counted where somebody hears of them", async () => {
+    const seeds = await readSeeds();
+    const toldLimits = { ...fuzzLimits, bodyBytesMax: 4 * fuzzLimits.bodyBytesMax };
+    const broken: string[] = [];
+    const onBroken = ({ message }: Error) => void broken.push(message);
+
+    const report = await runCodecFuzz({ seeds, seed: 7, packets: 20_000, toldLimits, onBroken });
+
+    expect(report.packets).toBeGreaterThanOrEqual(20_000);
+    expect(broken.length).toBeGreaterThan(1);
+    for (const words of broken) expect(words).toInclude("FUZZ_SEED=7 FUZZ_ONLY=");
+  });
 });

@@ -30,7 +30,11 @@ export interface CodecFuzzOptions {
   readonly only?: number | undefined;
   /** What the decoder is told instead of the limits that are checked: to see the checks fail. */
   readonly toldLimits?: DecoderLimits;
+  /** Hears of each stream that breaks a rule, and the run goes on; without it the run ends. */
+  readonly onBroken?: OnBroken;
 }
+
+export type OnBroken = (failure: Error) => void;
 
 export interface CodecFuzzReport {
   /** Looked at, whatever came of them. */
@@ -68,7 +72,7 @@ interface Outcome {
   readonly pendingBytesPeak: number;
 }
 
-/** Throws at the first that breaks a rule, with what it takes to see it again. */
+/** What breaks a rule is told with what it takes to see it again: to `onBroken`, or by throwing. */
 export async function runCodecFuzz(options: CodecFuzzOptions): Promise<CodecFuzzReport> {
   const startedMs = performance.now();
   const draws = createDraws(options.seed);
@@ -94,7 +98,10 @@ export async function runCodecFuzz(options: CodecFuzzOptions): Promise<CodecFuzz
       if (number % cutAgainOneIn === 0) checkCuts(bytes, reading, outcome, draws);
     } catch (cause) {
       const replay = `FUZZ_SEED=${options.seed} FUZZ_ONLY=${number}`;
-      throw new Error(`Version ${version}, ${replay}: ${bytes.toHex()}`, { cause });
+      const failure = new Error(`Version ${version}, ${replay}: ${bytes.toHex()}`, { cause });
+      if (options.onBroken === undefined) throw failure;
+      options.onBroken(failure);
+      counts.packets++; // one at least has been looked at
     }
     if (options.only !== undefined) break;
     if (number % streamsPerTurn > 0) continue;
@@ -242,17 +249,30 @@ function isEqual(one: Packet, other: Packet): boolean {
 }
 
 /** Every beginning of every sample, as a stream cut in each way, and as a message. */
-export function checkTruncations(samples: readonly Sample[], limits: DecoderLimits): number {
+export function checkTruncations(
+  samples: readonly Sample[],
+  limits: DecoderLimits,
+  onBroken?: OnBroken,
+): number {
   const draws = createDraws(1);
   let count = 0;
   for (const { bytes, version } of samples) {
     for (let length = 0; length <= bytes.length; length++, count++) {
       const part = bytes.slice(0, length);
-      const reading: Reading = { version, limits, bounds: limits };
-      const outcome = check(part, reading, draws);
-      checkMessage(part, reading, outcome);
-      checkCuts(part, reading, outcome, draws);
+      try {
+        checkTruncation(part, { version, limits, bounds: limits }, draws);
+      } catch (cause) {
+        const failure = new Error(`Version ${version}: ${part.toHex()}`, { cause });
+        if (onBroken === undefined) throw failure;
+        onBroken(failure);
+      }
     }
   }
   return count;
+}
+
+function checkTruncation(part: Uint8Array, reading: Reading, draws: Draws): void {
+  const outcome = check(part, reading, draws);
+  checkMessage(part, reading, outcome);
+  checkCuts(part, reading, outcome, draws);
 }
