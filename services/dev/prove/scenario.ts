@@ -20,6 +20,11 @@ export interface Scenario {
    * the run has ended, or around a fault with `watching`.
    */
   readonly moves: readonly Move[];
+  /**
+   * In which form its faults let superseded connections reach a backend: its fence must refuse
+   * some of them then, or the check of what it took could not fail.
+   */
+  readonly makesStale?: "always" | "long";
   /** Not part of the short form unless it is asked for by name. */
   readonly isLongOnly?: boolean;
   /** Runs in a network namespace of its own, with all it starts, where there is one to be had. */

@@ -92,11 +92,14 @@ async function runHere(scenario: Scenario, options: TrialOptions): Promise<Outco
       connections += seen.connections;
       if (fencing !== null) fencings.push(fencing);
     }
-    if (fencings.length > 0) trial.measure({ promise, ...measureOf(fencings) });
+    const isStale = [options.size, "always"].includes(scenario.makesStale ?? "");
+    for (const measure of measuresOf(fencings, isStale)) trial.measure({ promise, ...measure });
     for (const words of broken.slice(0, countsInShort)) options.log(words);
     const what = "rules broken, as clients and registry saw it from outside";
     const note = `${connections.toLocaleString("en")} connections`;
-    trial.measure({ promise, what, exactly: 0, measured: broken.length, note });
+    // Where nobody was recorded there is little to be broken: only what is left behind.
+    const bound = connections === 0 && broken.length === 0 ? {} : { exactly: 0 };
+    trial.measure({ promise, what, ...bound, measured: broken.length, note });
   } catch (error) {
     report(failed(scenario, error));
   } finally {
@@ -106,13 +109,19 @@ async function runHere(scenario: Scenario, options: TrialOptions): Promise<Outco
   return { scenario: scenario.name, findings, tookMs: performance.now() - startedMs };
 }
 
-function measureOf(fencings: readonly Fencing[]): Omit<Measure, "promise"> {
+function measuresOf(
+  fencings: readonly Fencing[],
+  isStale: boolean,
+): readonly Omit<Measure, "promise">[] {
+  if (fencings.length === 0) return [];
   const sum = (what: keyof Fencing) => fencings.reduce((all, found) => all + found[what], 0);
-  return {
+  const taken = {
     what: "requests a backend with a fence took behind those of a newer connection",
     ...{ exactly: 0, measured: sum("inverted") },
     note: `${sum("accepted").toLocaleString("en")} taken, ${sum("refused")} refused`,
   };
+  const what = "requests of superseded connections that it refused";
+  return isStale ? [taken, { what, atLeast: 1, measured: sum("refused") }] : [taken];
 }
 
 /** Nothing that was promised is broken. */

@@ -36,6 +36,7 @@ const moves = {
 export const scenario: Scenario = {
   name: "cut-off",
   promises: [1],
+  makesStale: "long",
   moves: Object.values(moves),
   shows: "a node that is cut off from Redis only, or from NATS only, still closes who is displaced",
   async run(trial) {

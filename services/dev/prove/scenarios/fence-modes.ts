@@ -58,6 +58,7 @@ const moves = {
 export const scenario: Scenario = {
   name: "fence-modes",
   promises: [1, 5],
+  makesStale: "long",
   moves: Object.values(moves),
   shows: "a node cut off from Redis closes its seats in time, by its mode, and an outage none",
   isLongOnly: true, // the cluster test `fence` has the short form of it

@@ -19,6 +19,7 @@ const restMs = { short: 500, long: 4_000 };
 export const scenario: Scenario = {
   name: "nemesis",
   promises: [1, 2, 3, 5],
+  makesStale: "long",
   moves: [],
   shows: "whatever faults a seed draws, everything is true again within a minute",
   async run(trial) {

@@ -76,6 +76,7 @@ type TimeOf = "refusedMs" | "orderedMs" | "closedMs" | "demotedMs" | "settledMs"
 export const scenario: Scenario = {
   name: "split",
   promises: [promise],
+  makesStale: "always",
   moves: [
     {
       row: "A6",

@@ -42,6 +42,7 @@ interface Fault {
 export const scenario: Scenario = {
   name: "takeovers-unheard",
   promises: [1],
+  makesStale: "always",
   moves: Object.values(moves),
   shows: "where NATS loses the news, the older connection is closed by the next renewal",
   async run(trial) {
