@@ -55,6 +55,15 @@ export interface Crowd {
   untilSeated(timeoutMs: number): Promise<number>;
   /** Waits for what is under way, and leaves. */
   stop(): Promise<void>;
+  /** What its upstream did with requests. */
+  executed(): Executed;
+}
+
+export interface Executed {
+  readonly all: number;
+  readonly twice: number;
+  /** After their clients had been told that the service is not available. */
+  readonly late: number;
 }
 
 const business = 210; // not one that an edge answers by itself
@@ -70,7 +79,8 @@ interface Returner {
 }
 
 export async function gather(lab: Lab, options: CrowdOptions): Promise<Crowd> {
-  const upstream = await startUpstream(lab);
+  const ledger = createLedger();
+  const upstream = await startUpstream(lab, ledger.execute);
   const { prefix, loginsPerSecond } = options;
   const standing = await enterAll(lab, `${prefix}-stands`, options.connections);
   const returners = await prepare(lab, `${prefix}-returns`, options.returners);
@@ -106,12 +116,13 @@ export async function gather(lab: Lab, options: CrowdOptions): Promise<Crowd> {
       await upstream.stop();
       for (const visit of standing) lab.leave(visit);
     },
+    executed: ledger.told,
   };
 
   async function ask(command: number, kind: "requests" | "heartbeats"): Promise<void> {
     const visit = standing[asked++ % standing.length]!;
     if (visit.view.endedMs !== null) return;
-    seen[kind].push(await timed(() => request(visit, command)));
+    seen[kind].push(await timed(() => request(visit, command, ledger)));
   }
 
   async function logIn(): Promise<void> {
@@ -174,7 +185,7 @@ export async function gather(lab: Lab, options: CrowdOptions): Promise<Crowd> {
 
   async function isPassedOn(url: string): Promise<boolean> {
     const visit = standing.find(({ view }) => view.url === url && view.endedMs === null);
-    return visit !== undefined && (await request(visit, business)) === answered;
+    return visit !== undefined && (await request(visit, business, ledger)) === answered;
   }
 
   async function untilSeated(timeoutMs: number): Promise<number> {
@@ -215,12 +226,14 @@ function isForNow(outcome: string): boolean {
   return outcome.startsWith("7 / 503") || outcome.startsWith("HTTP 503");
 }
 
-async function request({ view, wire }: Visit, command: number): Promise<string> {
+async function request({ view, wire }: Visit, command: number, ledger: Ledger): Promise<string> {
   view.asked++;
   const options = { timeoutMs: requestMs, deadlineMs: hungMs };
-  const answer = await wire.request(command, new Uint8Array(64), options).catch(() => null);
+  const body = ledger.next();
+  const answer = await wire.request(command, body, options).catch(() => null);
   if (answer === null) return "unanswered";
   view.answered++;
+  if (answer.status === Status.internalError) ledger.refused(body);
   return answer.status === Status.success ? answered : `${answer.status}`;
 }
 
@@ -294,10 +307,48 @@ async function issueSpares(
   return spares;
 }
 
-function startUpstream(lab: Lab): Promise<Upstream> {
+function startUpstream(lab: Lab, execute: (body: Uint8Array) => void): Promise<Upstream> {
   const servers = lab.servers.nats.map(({ host, port }) => `${host}:${port}`);
+  const answer = async ({ body }: { readonly body: Uint8Array }) => {
+    execute(body);
+    return { body: new Uint8Array(64) };
+  };
   return createUpstream({
     nats: { servers, maxReconnectAttempts: -1, reconnectTimeWait: 200, pingInterval: 2000 },
-    commands: { [business]: async () => ({ body: new Uint8Array(64) }) },
+    commands: { [business]: answer },
   });
+}
+
+/** What was asked, and what became of it, by the number that each request carries. */
+interface Ledger {
+  next(): Uint8Array;
+  execute(body: Uint8Array): void;
+  refused(body: Uint8Array): void;
+  told(): Executed;
+}
+
+function createLedger(): Ledger {
+  const executions: number[] = []; // how often, by number
+  const refusals = new Set<number>();
+  let late = 0;
+  const numberOf = (body: Uint8Array) => new DataView(body.buffer, body.byteOffset).getUint32(0);
+  return {
+    next() {
+      const body = new Uint8Array(64);
+      new DataView(body.buffer).setUint32(0, executions.length);
+      executions.push(0);
+      return body;
+    },
+    execute(body) {
+      const number = numberOf(body);
+      executions[number] = (executions[number] ?? 0) + 1;
+      if (refusals.has(number)) late++;
+    },
+    refused: (body) => void refusals.add(numberOf(body)),
+    told: () => ({
+      all: executions.filter((count) => count > 0).length,
+      twice: executions.filter((count) => count > 1).length,
+      late,
+    }),
+  };
 }

@@ -30,6 +30,8 @@ export interface LabOptions {
   readonly redisArgs?: readonly string[];
   /** Of a single server: `["--http_port", "8222"]`. */
   readonly natsArgs?: readonly string[];
+  /** Of a single server: the text of its configuration. */
+  readonly natsConfig?: string;
   /** Three have routes; each edge knows its own of them only. Default 1. */
   readonly nats?: 1 | 3;
   /** Each edge reaches its NATS, and its Redis where it is a single one, by links of its own. */
@@ -172,7 +174,7 @@ function toLab(parts: Parts): Lab {
 }
 
 async function startServers(
-  { redis = "single", redisArgs = [], nats = 1, natsArgs = [] }: LabOptions,
+  { redis = "single", redisArgs = [], nats = 1, natsArgs = [], natsConfig }: LabOptions,
   stops: (() => Promise<unknown>)[],
 ): Promise<Servers> {
   const store = await startStore(redis, redisArgs);
@@ -184,7 +186,8 @@ async function startServers(
     stops.push(trio.stop);
     return { ...redisParts, nats: trio.servers, natsRoutes: trio.routes };
   }
-  const server = await startNats({ args: natsArgs });
+  const config = natsConfig === undefined ? {} : { config: natsConfig };
+  const server = await startNats({ args: natsArgs, ...config });
   stops.push(server.stop);
   return { ...redisParts, nats: [server], natsRoutes: [] };
 }

@@ -28,7 +28,7 @@ export interface Others {
   readonly allowed: readonly string[];
 }
 
-const quietMs = 3_000;
+const quietMs = { short: 3_000, long: 12_000 };
 const healTimeoutMs = 30_000;
 const bounds = {
   ...{ answerMs: 1_000, holdMs: 5_000, seatedMs: 6_000, growthMiB: 20 },
@@ -42,6 +42,7 @@ let outages = 0; // so that no two crowds are the same
 /** Rejects when the crowd could not be gathered; what is broken is measured. */
 export async function measureOutage(trial: Trial, lab: Lab, outage: Outage): Promise<void> {
   const awayMs = trial.size === "short" ? 5_000 : 30_000;
+  const calmMs = quietMs[trial.size];
   const say: Say = (measure) =>
     trial.measure({ ...measure, promise: 5, what: `${outage.name}: ${measure.what}` });
   const crowd = await gather(lab, {
@@ -49,14 +50,14 @@ export async function measureOutage(trial: Trial, lab: Lab, outage: Outage): Pro
     connections: trial.count({ short: 120, long: 3_000 }),
     requestsPerSecond: trial.count({ short: 60, long: 500 }),
     heartbeatsPerSecond: trial.count({ short: 30, long: 200 }),
-    loginsPerSecond: trial.count({ short: 10, long: 40 }),
-    loginSeconds: (quietMs + awayMs) / 1000 + 5,
-    returners: trial.count({ short: 30, long: 400 }),
+    loginsPerSecond: trial.count({ short: 10, long: 50 }), // and as many sessions coming back
+    loginSeconds: (calmMs + awayMs) / 1000 + 5,
+    returners: trial.count({ short: 30, long: 1_500 }),
   });
   const startedMs = performance.now();
   let [beganMs, endedMs] = [startedMs, startedMs];
   try {
-    await Bun.sleep(quietMs);
+    await Bun.sleep(calmMs);
     const residentMiB = await resident(lab);
     beganMs = performance.now();
     await outage.begin();
@@ -74,7 +75,10 @@ export async function measureOutage(trial: Trial, lab: Lab, outage: Outage): Pro
     await crowd.stop();
   }
   const before = within(crowd.seen, startedMs, beganMs);
-  experience(outage, { before, during: within(crowd.seen, beganMs, endedMs) }, say);
+  const during = within(crowd.seen, beganMs, endedMs);
+  experience(outage, { before, during }, say);
+  if (outage.of === "redis") tails({ before, during }, say, trial.size === "long");
+  tellOfExecuted(crowd, say);
   for (const { who, seen, allowed } of outage.others ?? []) {
     const during = seen.filter(({ startedMs: at }) => at >= beganMs && at < endedMs);
     tellOf(say, who, { during, allowed, atMost: bounds.answerMs });
@@ -120,6 +124,32 @@ function experience(
   tellOf(say, "logins", { ...came, atMost: bounds.answerMs });
   const back = { during: during.returns, allowed: [...allowed, ...gone] };
   tellOf(say, "sessions coming back", { ...back, atMost: bounds.holdMs });
+}
+
+/** Redis has no part in these; the short form has too few of them to tell a tail from chance. */
+function tails(
+  { before, during }: { readonly before: Seen; readonly during: Seen },
+  say: Say,
+  isJudged: boolean,
+): void {
+  for (const kind of ["requests", "heartbeats"] as const) {
+    const [base, measured] = [p99(before[kind]), p99(during[kind])];
+    const bound = isJudged ? { atMost: 2 * base + 2 } : {};
+    const note = `before: ${base.toFixed(2)} ms`;
+    say({ what: `${kind}, p99 against before`, ...bound, measured, unit: "ms", note });
+  }
+}
+
+function p99(timed: readonly Timed[]): number {
+  return timed.length === 0 ? 0 : quantile(took(timed), 0.99);
+}
+
+function tellOfExecuted(crowd: Crowd, say: Say): void {
+  const { all, twice, late } = crowd.executed();
+  const note = `${all.toLocaleString("en")} requests executed`;
+  say({ what: "requests that an upstream executed twice", exactly: 0, measured: twice, note });
+  const what = "... or after their clients were told 503";
+  say({ what, exactly: 0, measured: late, note });
 }
 
 function tellOf(

@@ -1,23 +1,25 @@
 /**
- * Promise 5, NATS: it is killed, stands still, is cut off without a word, or says goodbye first.
+ * Promise 5, NATS: it is killed, stands still, is cut off without a word, says goodbye first, or
+ * cuts nodes that do not read what it sends.
  * Requests are answered with 7 / 503 then, logins go on, and renewal finds who lost a seat.
  */
 import { quantile, spread } from "../figures.ts";
+import { type Harassment, harass, harassedOptions } from "../harassed.ts";
 import type { Lab, LabOptions } from "../lab.ts";
 import { measureOutage, type Outage } from "../outage.ts";
+import { displace, enterEach, renewalMs, reportOverlaps } from "../pairs.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 import { startTokenService, type TokenService } from "../token-service.ts";
+import type { Visit } from "../visit.ts";
 
 interface Case extends Pick<Outage, "name"> {
   readonly isLongOnly?: boolean;
   readonly options?: LabOptions;
   begin(lab: Lab): unknown;
-  end(lab: Lab): unknown;
+  end(lab: Lab, trial: Trial): unknown;
 }
 
-const renewalMs = 6_000;
 const eventMs = 1_000;
-const pairs = 6;
 
 const cases: readonly Case[] = [
   {
@@ -45,6 +47,20 @@ const cases: readonly Case[] = [
     end: ({ servers: { nats } }) => nats[0]?.restart(),
   },
 ];
+
+/** Each node in turn, over and over. */
+async function slow(): Promise<Case> {
+  const name = "NATS cutting nodes as slow consumers";
+  const { monitor, lab: options } = await harassedOptions();
+  let harassment: Harassment | null = null;
+  return {
+    ...{ name, isLongOnly: true, options },
+    async begin(lab) {
+      harassment = await harass(lab, monitor);
+    },
+    end: (_, trial) => harassment?.end(trial, name),
+  };
+}
 
 export const scenario: Scenario = {
   name: "nats-away",
@@ -80,7 +96,7 @@ export const scenario: Scenario = {
   ],
   shows: "NATS may go for 30 s, however it goes: requests are refused in time, logins go on",
   async run(trial) {
-    for (const { name, isLongOnly, options = {}, begin, end: heal } of cases) {
+    for (const { name, isLongOnly, options = {}, begin, end: heal } of [...cases, await slow()]) {
       if (isLongOnly && trial.size === "short") continue;
       const lab = await trial.lab(options);
       const tokens = await startTokenService(lab);
@@ -98,51 +114,22 @@ export const scenario: Scenario = {
           ending.push(...untold.map((one) => end(lab, tokens, one)));
           void Promise.allSettled(displacing).then(healed);
         },
-        end: () => heal(lab),
+        end: () => heal(lab, trial),
       };
       await measureOutage(trial, lab, outage);
-      report(trial, name, await Promise.all(displacing));
+      reportOverlaps(trial, name, await Promise.all(displacing));
       reportEnds(trial, name, renewalMs, await Promise.all(ending));
       await tokens.stop();
     }
   },
 };
 
-type Older = Awaited<ReturnType<Lab["enter"]>>;
-
-function enterEach(lab: Lab, who: string): Promise<readonly Older[]> {
-  const numbers = Array.from({ length: pairs }, (_, index) => index);
-  return Promise.all(
-    numbers.map((number) =>
-      lab.enter({ url: lab.urls[number % lab.urls.length]!, account: `${who}-${number}` }),
-    ),
-  );
-}
-
-/** Milliseconds for which the older connection outlived the newer one's answer. */
-async function displace(lab: Lab, older: Older): Promise<number> {
-  const { account, url } = older.view;
-  const elsewhere = lab.urls[(lab.urls.indexOf(url) + 2) % lab.urls.length]!; // another edge
-  const newer = await lab.enter({ url: elsewhere, account });
-  const closed = await older.wire.waitClosed(3 * renewalMs).catch(() => null);
-  lab.leave(newer);
-  if (newer.login === null || closed?.closePush?.code !== 6) return Number.POSITIVE_INFINITY;
-  return (older.view.endedMs ?? Number.POSITIVE_INFINITY) - (newer.view.answeredMs ?? 0);
-}
-
-function report({ measure }: Trial, name: string, overlapsMs: readonly number[]): void {
-  const what = `${name}: newer login answered -> older connection closed`;
-  const measured = Math.max(0, quantile(overlapsMs, 1));
-  const note = spread(overlapsMs);
-  measure({ promise: 5, what, atMost: renewalMs, measured, unit: "ms", note });
-}
-
-function endAll(lab: Lab, tokens: TokenService, all: readonly Older[]): Promise<readonly number[]> {
+function endAll(lab: Lab, tokens: TokenService, all: readonly Visit[]): Promise<readonly number[]> {
   return Promise.all(all.map((one) => end(lab, tokens, one)));
 }
 
 /** Milliseconds for which a connection outlived the answer that its session was ended. */
-async function end(lab: Lab, tokens: TokenService, { view, wire }: Older): Promise<number> {
+async function end(lab: Lab, tokens: TokenService, { view, wire }: Visit): Promise<number> {
   await tokens.end(view.account);
   const answeredMs = performance.now();
   const closed = await wire.waitClosed(3 * renewalMs).catch(() => null);

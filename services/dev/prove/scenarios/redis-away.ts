@@ -6,6 +6,7 @@ import { exchange, type Server } from "@holdfast/servers";
 import type { Lab, LabOptions } from "../lab.ts";
 import type { Move } from "../moves.ts";
 import { measureOutage, type Outage } from "../outage.ts";
+import { displacing, reportOverlaps } from "../pairs.ts";
 import type { Scenario } from "../scenario.ts";
 import { watchTokenApi } from "../token-api.ts";
 
@@ -128,10 +129,12 @@ export const scenario: Scenario = {
       try {
         for (const one of some) {
           const { name, sessions } = one;
+          const displaced = displacing(lab, name);
           const outage = { name, sessions, begin: () => one.begin(lab), end: () => one.end(lab) };
           await trial.watching(lab, [cases.get(one)!], () => {
-            return measureOutage(trial, lab, { of: "redis", ...outage, others });
+            return measureOutage(trial, lab, { of: "redis", ...displaced.during(outage), others });
           });
+          reportOverlaps(trial, name, await displaced.overlapsMs());
         }
       } finally {
         await api.stop();

@@ -1,12 +1,51 @@
 /**
- * Promise 5, failover: a primary under Sentinel and in a Cluster is killed or stands still, and its
- * replica takes over. Until then who comes is told to wait; who is in notices nothing.
+ * Promise 5, Redis with replicas: a primary under Sentinel and in a Cluster is killed or stands
+ * still, and its replica takes over; or it goes on, answers, and takes no write. Until then who
+ * comes is told to wait; who is in notices nothing.
  */
-import { measureOutage } from "../outage.ts";
+import type { Server } from "@holdfast/servers";
+import type { Lab } from "../lab.ts";
+import { measureOutage, type Outage } from "../outage.ts";
+import { displacing, reportOverlaps } from "../pairs.ts";
+import { askRedis } from "../redis-line.ts";
 import type { Scenario } from "../scenario.ts";
 
-const topologies = { sentinel: "Sentinel", cluster: "Cluster" } as const;
-const faults = { SIGKILL: "killed", SIGSTOP: "standing still" } as const;
+interface Case {
+  readonly redis: "sentinel" | "cluster";
+  readonly name: string;
+  /** Nobody takes over from one that answers. */
+  readonly isFailover: boolean;
+  readonly begin: (primary: Server) => unknown;
+  /** Comes back as a replica, when somebody else has long taken over. */
+  readonly end: (primary: Server) => unknown;
+}
+
+const deaths = [
+  {
+    ...{ words: "killed", isFailover: true },
+    begin: (primary: Server) => primary.signal("SIGKILL"),
+    end: (primary: Server) => primary.restart(),
+  },
+  {
+    ...{ words: "standing still", isFailover: true },
+    begin: (primary: Server) => primary.signal("SIGSTOP"),
+    end: (primary: Server) => primary.signal("SIGCONT"),
+  },
+];
+const full = {
+  ...{ words: "out of memory", isFailover: false },
+  begin: (primary: Server) => askRedis(primary, "CONFIG SET maxmemory 1"),
+  end: (primary: Server) => askRedis(primary, "CONFIG SET maxmemory 0"),
+};
+
+const cases: readonly Case[] = [
+  ...[...deaths, full].map(({ words, ...fault }) => {
+    return { ...fault, redis: "sentinel" as const, name: `Sentinel, a primary ${words}` };
+  }),
+  ...deaths.map(({ words, ...fault }) => {
+    return { ...fault, redis: "cluster" as const, name: `Cluster, a primary ${words}` };
+  }),
+];
 
 export const scenario: Scenario = {
   name: "redis-failover",
@@ -30,28 +69,22 @@ export const scenario: Scenario = {
   shows: "a Redis primary may die or stand still: its replica takes over and nobody is dropped",
   isLongOnly: true,
   async run(trial) {
-    for (const [redis, topology] of entries(topologies)) {
-      for (const [signal, words] of entries(faults)) {
-        const lab = await trial.lab({ redis });
-        await measureOutage(trial, lab, {
-          ...{
-            of: "redis",
-            name: `${topology}, a primary ${words}`,
-            sessions: "kept",
-            isFailover: true,
-          },
-          begin: () => lab.servers.redis[0]?.signal(signal),
-          // Comes back as a replica, when somebody else has long taken over.
-          end: () =>
-            signal === "SIGKILL"
-              ? lab.servers.redis[0]?.restart()
-              : lab.servers.redis[0]?.signal("SIGCONT"),
-        });
-      }
+    for (const { redis, name, isFailover, begin, end } of cases) {
+      const lab = await trial.lab({ redis });
+      const primary = primaryOf(lab);
+      const displaced = displacing(lab, name);
+      const outage: Outage = {
+        ...{ of: "redis", name, sessions: "kept", isFailover },
+        begin: () => begin(primary),
+        end: () => end(primary),
+      };
+      await measureOutage(trial, lab, displaced.during(outage));
+      reportOverlaps(trial, name, await displaced.overlapsMs());
     }
   },
 };
 
-function entries<Key extends string>(record: Readonly<Record<Key, string>>): [Key, string][] {
-  return Object.entries(record) as [Key, string][]; // no other keys are in these
+/** Before anything has happened to it. */
+function primaryOf({ servers }: Lab): Server {
+  return servers.redis[0]!; // there are two at least
 }
