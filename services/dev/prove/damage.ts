@@ -5,6 +5,7 @@
 import { hashOf, parseSessionId, parseToken, tagOf } from "@holdfast/session";
 import { type Damage, damaging, drawDamages } from "@holdfast/session/damage";
 import { createRedisTurn, type RedisConnection } from "@holdfast/session/redis";
+import { patiently } from "./ground.ts";
 
 /** Of an account: what each is of is said by its credentials, below. */
 export const accountKinds = [
@@ -62,12 +63,12 @@ export async function damageKey(
   key: string,
   { what, at, value }: Damage,
 ): Promise<void> {
-  await redis.run(damaging, [key], [what, String(at), value]);
+  await patiently(() => redis.run(damaging, [key], [what, String(at), value]));
 }
 
 /** A record that says it is of another account than the one whose key it stands in. */
 export async function nameAnother(redis: RedisConnection, key: string): Promise<void> {
-  await redis.run(naming, [key], []);
+  await patiently(() => redis.run(naming, [key], []));
 }
 
 const naming = toScript("return redis.call('HSET', KEYS[1], 'account', 'somebody else')");
@@ -100,7 +101,7 @@ export function damageShared(of: {
       const kind = sharedKinds[index % sharedKinds.length];
       const ledger = ledgers[Math.floor(index / sharedKinds.length) % ledgers.length] ?? "";
       await damageKey(redis, kind === "ledger" ? ledger : `hf:${kind}`, damage);
-      if (kind === "drain-turn" && !(await turn.wait("prove", 60_000, 0))) refused++;
+      if (kind === "drain-turn" && !(await turn.wait("prove", 60_000, 2_000))) refused++;
       if (kind === "drain-turn") await turn.give("prove");
       await Bun.sleep(pauseMs);
     }
@@ -120,7 +121,8 @@ export async function readLedgers(
 }
 
 async function ledgerKeys(redis: RedisConnection): Promise<readonly string[]> {
-  return ((await redis.run(listing, [], [])) as unknown[]).map(String); // KEYS answers a list
+  const keys = (await patiently(() => redis.run(listing, [], []))) as unknown[]; // a list
+  return keys.map(String);
 }
 
 function toScript(source: string) {

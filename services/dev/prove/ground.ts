@@ -24,6 +24,19 @@ export async function until(
   }
 }
 
+/** Asks a store that may be late now and then, on a busy machine; rejects as the last try did. */
+export async function patiently<T>(ask: () => Promise<T>, timeoutMs = 10_000): Promise<T> {
+  const untilMs = performance.now() + timeoutMs;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (performance.now() > untilMs) throw error;
+      await Bun.sleep(100);
+    }
+  }
+}
+
 /** The sum of a metric's series whose labels contain the text, over all edges. */
 export async function metric(
   cluster: Pick<Ground, "admins">,

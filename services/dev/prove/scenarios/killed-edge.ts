@@ -1,18 +1,24 @@
 /**
  * Promise 4 after kill -9 of a node: its seats are gone from `online`, and told as lapsed, once,
- * without waiting for their leases. Its sessions go on elsewhere.
+ * without waiting for their leases, and nothing of it is left in Redis. Its sessions go on
+ * elsewhere: those of clients that come back at once, and of those that come back much later.
  */
+import { quantile } from "../figures.ts";
 import { onlineOf, until } from "../ground.ts";
 import type { Lab } from "../lab.ts";
 import { hearLapses } from "../lapses.ts";
-import type { Scenario } from "../scenario.ts";
+import { nodeIdOf, orphansOf, scansOf } from "../orphans.ts";
+import type { Scenario, Trial } from "../scenario.ts";
+import { type Sdk, startSdk } from "../sdk.ts";
 import type { Visit } from "../visit.ts";
 
 const boundMs = 10_000;
+const backMs = { p99: 10_000, max: 20_000 };
+const forgottenMs = 60_000;
 
 export const scenario: Scenario = {
   name: "killed-edge",
-  promises: [4],
+  promises: [4, 3],
   moves: [
     {
       row: "B2",
@@ -31,7 +37,8 @@ export const scenario: Scenario = {
   ],
   shows: "the seats of a node that was killed leave `online` at once, and are told once each",
   isLongOnly: true, // the cluster test `fence` has the short form of it
-  async run({ lab, size, count, measure, log }) {
+  async run(trial) {
+    const { lab, size, count, measure, log } = trial;
     const isShort = size === "short";
     const leaseMs = isShort ? 12_000 : 45_000;
     const ground = await lab({
@@ -54,6 +61,9 @@ export const scenario: Scenario = {
     await Bun.sleep(Math.max(isShort ? 1500 : 6000, untilMs - performance.now()));
 
     const victim = ground.edges[0]!; // there are three
+    const redis = ground.servers.redis[0]!; // there is one
+    const nodeId = await nodeIdOf(redis, victim.description.node);
+    const returning = await startReturning(ground, count({ short: 20, long: 500 }));
     victim.child.signal("SIGKILL");
     const diedMs = performance.now();
     const views = mortal.map(({ view }) => view);
@@ -79,12 +89,45 @@ export const scenario: Scenario = {
     measure({ promise, what: "told twice", exactly: 0, measured: twice });
     const stray = others.filter(({ view }) => view.endedMs !== null || accounts.has(view.account));
     measure({ promise, what: "others told or closed", exactly: 0, measured: stray.length });
+    await tellReturns(trial, returning);
+    const scans = await scansOf(redis);
+    const scanned = "scans of the whole keyspace, by nodes";
+    measure({ promise, what: scanned, exactly: 0, measured: scans });
+    const isForgotten = async () => (await orphansOf(redis, nodeId)).length === 0;
+    const goneMs = await tookMs(isForgotten, "the dead node to be forgotten");
+    const forgotten = "kill -9 of a node -> no key of Redis is its own, lists it or has its seat";
+    measure({ promise, what: forgotten, atMost: forgottenMs, measured: goneMs, unit: "ms" });
     log("the node starts again, and its clients come back elsewhere");
     await victim.start();
     const back = await resumeAll(ground, mortal);
     measure({ promise: 3, what: "sessions that did not go on", exactly: 0, measured: each - back });
   },
 };
+
+/** Clients of the node that will die, each of which comes back at once and for as long as it takes. */
+async function startReturning(lab: Lab, count: number): Promise<readonly Sdk[]> {
+  const [victim, ...others] = lab.edges;
+  const sdks = Array.from({ length: count }, (_, index) => {
+    const other = others[index % others.length]!; // there are two
+    const pick = () => (victim?.child.hasExited() === true ? other : victim!).urls[index % 2]!;
+    return startSdk({ ...{ lab, kind: "go", account: `returns, ${index}` }, pick });
+  });
+  await until("the clients to be in", () => sdks.every(({ isOpen }) => isOpen), 60_000);
+  return sdks;
+}
+
+async function tellReturns({ measure }: Trial, sdks: readonly Sdk[]): Promise<void> {
+  const isBack = ({ story }: Sdk) => story.resumes > 0;
+  await until("all to be back", () => sdks.every(isBack), backMs.max).catch(() => {});
+  const gaps = sdks.map(({ story }) => story.gapsMs[0] ?? Number.POSITIVE_INFINITY);
+  const what = "kill -9 of a node -> its clients are back with their sessions";
+  const unit = { promise: 3, unit: "ms", note: `${sdks.length} clients` } as const;
+  measure({ ...unit, what: `${what}, p99`, atMost: backMs.p99, measured: quantile(gaps, 0.99) });
+  measure({ ...unit, what: `${what}, the last`, atMost: backMs.max, measured: Math.max(...gaps) });
+  const tokens = sdks.reduce((sum, { story }) => sum + story.tokens - 1, 0);
+  measure({ promise: 3, what: "new tokens that they needed", exactly: 0, measured: tokens });
+  await Promise.all(sdks.map((sdk) => sdk.stop()));
+}
 
 async function enterAll(lab: Lab, edge: number, count: number): Promise<Visit[]> {
   const { urls } = lab.edges[edge]!; // there are three
