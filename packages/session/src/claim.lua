@@ -18,14 +18,14 @@ local function recent_flaps(account, now)
 end
 
 -- Who must go so that a session of this login's age gets a place: the newest logins stay. [D33]
--- 'over': newer logins hold all the places.
-local function admit(account, seats, sid, login, now)
+-- 'over': newer logins hold all the places. None is newer than a fresh one, whatever they say.
+local function admit(account, seats, sid, login, now, is_fresh)
   if count_seated(seats, now, sid) < account.limit then return {} end
   if account.policy == 'reject' then return nil, 'limit' end
   local others = seated(seats, now, sid, 'login')
   local surplus = #others + 1 - account.limit
   if surplus <= 0 then return {} end -- one was damaged
-  if others[surplus].login > login then return nil, 'over' end
+  if not is_fresh and others[surplus].login > login then return nil, 'over' end
   if FLAP_DISPLACEMENTS_MAX > 0 and #recent_flaps(account, now) >= FLAP_DISPLACEMENTS_MAX then
     return nil, 'flapping'
   end
@@ -116,7 +116,9 @@ local function claim(base, account, seats, s, seat, is_alias, now, stamp, is_fre
   local own = seat_of(seats, s.sid)
   local has_place = own and own.ends > now
   local losers, refusal = {}, nil
-  if not has_place then losers, refusal = admit(account, seats, s.sid, s.login, now) end
+  if not has_place then
+    losers, refusal = admit(account, seats, s.sid, s.login, now, is_fresh)
+  end
   if refusal == 'limit' then shorten(base, seats, now) end
   if refusal then return nil, refusal end
 

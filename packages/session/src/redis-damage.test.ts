@@ -194,6 +194,20 @@ describe("the mark of a used token", () => {
   });
 });
 
+describe("a session that says it is newer than any could be", () => {
+  test("makes room for a new login", async () => {
+    const { world, now, plot } = open();
+    const { keys, clients } = await plot("anna");
+    await redis.run(putting, [keys["session"]!], ["login", `${now() + 86_400_000}000`]);
+    await world.resume(clients[0]?.claim.sessionId ?? "");
+
+    const fresh = await world.login("anna", { seatsMax: 1 });
+
+    expect(fresh.claim.online).toBe(1);
+    expect(fresh.claim.displaced.length).toBe(2);
+  });
+});
+
 describe("a lease that ends later than any could", () => {
   const late = CLOCK_SLACK_MS - 10_000; // within what two clocks may differ by
 
