@@ -25,6 +25,8 @@ export interface Link {
   heal(): void;
   /** Resets what stands; new connections pass. */
   reset(): void;
+  /** Ends what stands with a FIN to both sides, behind what has passed; new connections pass. */
+  finish(): void;
   /** Each way, from now on: always as long, or drawn for each piece. */
   delay(ms: number | ((bytes: number) => number)): void;
   /** For connections to come: makes a filter for each direction of each of them. */
@@ -77,6 +79,9 @@ export async function openLink(to: Address): Promise<Link> {
       for (const socket of sockets()) socket.resume();
     },
     reset,
+    finish() {
+      for (const socket of sockets()) socket.end();
+    },
     delay(ms) {
       delayOf = typeof ms === "number" ? () => ms : ms;
     },

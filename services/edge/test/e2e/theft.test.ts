@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { createMemoryHub } from "@holdfast/cluster";
+import { createSilentLog, type Log } from "@holdfast/runtime";
 import {
   createMemoryRegistry,
   defaultRegistrySettings,
@@ -12,10 +13,14 @@ import { startEdge, type TestEdge, transports } from "../support/edge.ts";
 import { accepted, auth, expectClose, expectError, reconnect, settle } from "../support/packets.ts";
 
 /** Two nodes of one cluster. */
-async function startPair(changed: Partial<RegistrySettings>): Promise<[TestEdge, TestEdge]> {
+async function startPair(
+  changed: Partial<RegistrySettings>,
+  log: Log = createSilentLog(),
+): Promise<[TestEdge, TestEdge]> {
   const settings = { ...defaultRegistrySettings, ...changed };
   const registry = createMemoryRegistry({ settings, clock: Date });
-  const shared = { registry, hub: createMemoryHub(), settings: { EDGE_RENEW_INTERVAL_MS: 50 } };
+  const hub = createMemoryHub();
+  const shared = { registry, hub, log, settings: { EDGE_RENEW_INTERVAL_MS: 50 } };
   return [await startEdge(shared), await startEdge(shared)];
 }
 
@@ -48,7 +53,10 @@ for (const transport of transports) {
 
     test("by the setting its session ends, wherever its connection is", async () => {
       for (const isElsewhere of [false, true]) {
-        const [here, there] = await startPair({ theftEnds: true, replayGraceMs: 0 });
+        const lines: unknown[] = [];
+        const warn: Log["warn"] = (event, fields) => void lines.push([event, fields]);
+        const log = { ...createSilentLog(), warn };
+        const [here, there] = await startPair({ theftEnds: true, replayGraceMs: 0 }, log);
         await using _ = here;
         await using __ = there;
         const { wire, stolen } = await resumedTwice(here, transport);
@@ -58,6 +66,8 @@ for (const transport of transports) {
 
         await expectClose(wire, transport, 5, "session ended");
         expect(await here.online("alice")).toBe(0);
+        const why = { account: "alice", reason: "session_stolen" };
+        expect(lines).toEqual([["session_revoked", why]]);
       }
     });
 
