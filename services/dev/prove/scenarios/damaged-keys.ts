@@ -77,8 +77,9 @@ export const scenario: Scenario = {
       await load.settle();
       tellAccounts(trial, sums);
       await tellNodes(trial, ground, sums, redis);
-      const lost = sitting.filter(({ view }) => view.endedMs !== null).length;
-      const strays = load.surprises.length + lost;
+      const lost = sitting.filter(({ view }) => view.endedMs !== null);
+      for (const { view } of lost) trial.log(`${view.account} ended: ${told(view)}`);
+      const strays = load.surprises.length + lost.length;
       for (const words of load.surprises.slice(0, 5)) trial.log(words);
       const note = `${sitting.length} who sit, ${recorder.views.length} connections in all`;
       const what = "others that were closed, or told what no client may be told";
@@ -125,6 +126,10 @@ const seatDamages = [
   { what: "set" },
   { what: "cut" },
 ] as const;
+
+function told({ closed }: Visit["view"]): string {
+  return `${closed?.how}, Close ${closed?.closePush?.code ?? "none"}`;
+}
 
 interface Sums {
   damaged: number;
