@@ -114,6 +114,8 @@ async function cutAlone(
     [moves.alone, moves.isolated, moves.fenced],
     cutAndWait,
   );
+  // The cut goes on for as long again as a lease: who may stay has to stay.
+  await Bun.sleep(Math.max(0, cutMs + 2 * leaseMs - performance.now()));
   for (const [at, place] of places.entries())
     measurePlace(trial, place, crowds[at]!, cutMs, leaseMs);
   await newer;
@@ -164,7 +166,8 @@ function measurePlace(
   const ended = visits.filter(({ view }) => view.endedMs !== null);
   if (!place.isClosed) {
     const what = `${name}: connections closed`;
-    trial.measure({ promise: 1, what, exactly: 0, measured: ended.length });
+    const note = `in ${(2 * leaseMs) / 1000} s`;
+    trial.measure({ promise: 1, what, exactly: 0, measured: ended.length, note });
     return;
   }
   const closes = visits.map(({ view }) => (view.endedMs ?? Number.POSITIVE_INFINITY) - cutMs);
