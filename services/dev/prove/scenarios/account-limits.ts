@@ -121,11 +121,7 @@ async function loseNode({ measure }: Trial, lab: Lab, seated: readonly Visit[]):
 }
 
 /** Redis comes back empty, and others are let in before those who are there have told of them. */
-async function forget(
-  { measure, log }: Trial,
-  lab: Lab,
-  accounts: readonly string[],
-): Promise<void> {
+async function forget({ measure }: Trial, lab: Lab, accounts: readonly string[]): Promise<void> {
   const [redis] = lab.servers.redis;
   const urls = lab.edges.slice(1).flatMap((edge) => edge.urls); // the first one is dead
   const healed = lab.allowOverlap(surplusMs + 3000);
@@ -152,10 +148,18 @@ async function forget(
   const what = `Redis forgot all -> ${limit} connections and seats an account again`;
   const note = `${surplus} were let in too many`;
   measure({ promise: 1, what, atMost: surplusMs, measured: tookMs, unit: "ms", note });
-  const [older, newer] = [before, newcomers.flat()].map((visits) => {
-    return visits.filter(({ login, view }) => login !== null && view.endedMs !== null).length;
-  });
-  log(`${older} of those who were there before were closed, ${newer} of those who came meanwhile`);
+  const all = [...before, ...newcomers.flat()].filter(({ login }) => login !== null);
+  const closed = all.filter(({ view }) => view.endedMs !== null);
+  const wrong = closed.filter((one) => all.some((other) => outlivedBy(one, other)));
+  const newest = "... closed although an older one of their account stayed";
+  const how = `${closed.length} were closed`;
+  measure({ promise: 1, what: newest, exactly: 0, measured: wrong.length, note: how });
+}
+
+/** The other is older for sure, and is still there. */
+function outlivedBy({ view }: Visit, { view: other }: Visit): boolean {
+  const isOlder = (other.answeredMs ?? Number.POSITIVE_INFINITY) < view.askedMs;
+  return other.account === view.account && other.endedMs === null && isOlder;
 }
 
 /** All present their tokens at the same time, until they are answered; who is refused hangs up. */
