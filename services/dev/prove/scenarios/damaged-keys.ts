@@ -168,7 +168,8 @@ async function playAll(trial: Trial, lab: Lab, redis: RedisConnection): Promise<
   const cases: Case[] = damages.map((damage, index) => ({
     account: `owner-${index}`,
     kind: accountKinds[index % accountKinds.length]!, // the remainder is in bounds
-    damage,
+    // Of each kind the first is of a wrong type, whatever is drawn.
+    damage: index < accountKinds.length ? { ...damage, what: "type", at: index } : damage,
     // Their seats may have to lapse first, for which there is no time in the short form.
     isRejecting: size === "long" && Math.floor(index / accountKinds.length) % 4 === 3,
   }));

@@ -18,7 +18,7 @@ const forgottenMs = 60_000;
 
 export const scenario: Scenario = {
   name: "killed-edge",
-  promises: [4, 3],
+  promises: [4],
   moves: [
     {
       row: "B2",
@@ -104,7 +104,7 @@ export const scenario: Scenario = {
   },
 };
 
-/** Clients of the node that will die, each of which comes back at once and for as long as it takes. */
+/** Clients of the node that will die: each comes back at once, and for as long as it takes. */
 async function startReturning(lab: Lab, count: number): Promise<readonly Sdk[]> {
   const [victim, ...others] = lab.edges;
   const sdks = Array.from({ length: count }, (_, index) => {
