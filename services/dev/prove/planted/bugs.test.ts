@@ -13,7 +13,7 @@ describe("bugs", () => {
     const known = new Set(new Bun.Glob("*.ts").scanSync(folder));
 
     const unknown = bugs
-      .flatMap(({ reds, drawn = [] }) => [...reds, ...drawn])
+      .flatMap(({ reds, mayBreak = [] }) => [...reds, ...mayBreak])
       .filter((name) => !known.has(`${name}.ts`));
 
     expect(unknown).toEqual([]);

@@ -19,7 +19,7 @@ export async function hunt(
   options: TrialOptions,
 ): Promise<Catch> {
   await planted(bug); // rejects when it cannot be
-  const known = [...bug.reds, ...(bug.drawn ?? [])];
+  const known = [...bug.reds, ...(bug.mayBreak ?? [])];
   const outcomes: Outcome[] = [];
   for (const scenario of scenarios) {
     const run = () => runScenario(scenario, { ...options, planted: settingsOf(bug) });
