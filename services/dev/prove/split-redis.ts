@@ -18,6 +18,8 @@ export interface SplitRedis {
   whole(): Promise<void>;
   /** From now on the primary and its edge hear of nobody else. */
   split(primary: Server): void;
+  /** From now on who uses the lonely addresses hears nothing of Redis, and Redis is well. */
+  cutLonely(): void;
   /** The network is whole again, and what stood between the edge and the Sentinels is broken. */
   heal(): void;
 }
@@ -145,6 +147,9 @@ function toSplit(
         else lonely.silence();
       }
       for (const link of lonelyWatches) link.silence();
+    },
+    cutLonely() {
+      for (const link of [...nodes.map(({ lonely }) => lonely), ...lonelyWatches]) link.silence();
     },
     heal() {
       for (const link of lonelyWatches) link.reset();

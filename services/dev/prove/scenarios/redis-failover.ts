@@ -1,14 +1,15 @@
 /**
  * Promise 5, Redis with replicas: a primary under Sentinel and in a Cluster is killed or stands
- * still, and its replica takes over; or it goes on, answers, and takes no write. Until then who
- * comes is told to wait; who is in notices nothing.
+ * still, and its replica takes over; or it goes on, and takes no write, or is not reached. Until
+ * then who comes is told to wait; who is in notices nothing.
  */
 import type { Server } from "@holdfast/servers";
 import type { Lab } from "../lab.ts";
 import { measureOutage, type Outage } from "../outage.ts";
 import { displacing, reportOverlaps } from "../pairs.ts";
 import { askRedis } from "../redis-line.ts";
-import type { Scenario } from "../scenario.ts";
+import type { Scenario, Trial } from "../scenario.ts";
+import { startSplitRedis } from "../split-redis.ts";
 
 interface Case {
   readonly redis: "sentinel" | "cluster";
@@ -72,17 +73,35 @@ export const scenario: Scenario = {
     for (const { redis, name, isFailover, begin, end } of cases) {
       const lab = await trial.lab({ redis });
       const primary = primaryOf(lab);
-      const displaced = displacing(lab, name);
-      const outage: Outage = {
+      await measure(trial, lab, {
         ...{ of: "redis", name, sessions: "kept", isFailover },
         begin: () => begin(primary),
         end: () => end(primary),
-      };
-      await measureOutage(trial, lab, displaced.during(outage));
-      reportOverlaps(trial, name, await displaced.overlapsMs());
+      });
     }
+    await cutOff(trial);
   },
 };
+
+/** Nobody takes over: the Sentinels see nothing wrong with what its clients do not reach. */
+async function cutOff(trial: Trial): Promise<void> {
+  const redis = await startSplitRedis();
+  const lab = await trial.lab({
+    redis: redis.store,
+    settingsOf: () => ({ EDGE_REDIS_URL: redis.lonelyUrl }),
+  });
+  await measure(trial, lab, {
+    ...{ of: "redis", name: "Sentinel, all cut off without a word", sessions: "kept" },
+    begin: redis.cutLonely,
+    end: redis.heal,
+  });
+}
+
+async function measure(trial: Trial, lab: Lab, outage: Outage): Promise<void> {
+  const displaced = displacing(lab, outage.name);
+  await measureOutage(trial, lab, displaced.during(outage));
+  reportOverlaps(trial, outage.name, await displaced.overlapsMs());
+}
 
 /** Before anything has happened to it. */
 function primaryOf({ servers }: Lab): Server {
