@@ -44,6 +44,8 @@ export interface SdkOptions {
   readonly kind: SdkKind;
   readonly account: string;
   readonly limit?: number;
+  /** Comes with this one, as after a copied credential, and has no tokens to fetch. */
+  readonly sessionId?: string;
   /** Where the load balancer sends the next connection. */
   readonly pick: () => string;
   /** Requests of one every so often; 0: none. */
@@ -64,7 +66,7 @@ export function startSdk(options: SdkOptions): Sdk {
   const stopped = Promise.withResolvers<void>();
   let isStopped = false;
   let visit: Visit | null = null;
-  let sessionId: string | null = null;
+  let sessionId: string | null = options.sessionId ?? null;
   const asked = new Set<Promise<void>>();
   const living = live();
 
@@ -107,7 +109,8 @@ export function startSdk(options: SdkOptions): Sdk {
   }
 
   async function comeIn(): Promise<Visit | null> {
-    const token = sessionId === null ? await lab.issue(account, limit).catch(() => null) : null;
+    const hasTokens = options.sessionId === undefined && sessionId === null;
+    const token = hasTokens ? await lab.issue(account, limit).catch(() => null) : null;
     if (token === null && sessionId === null) return null; // there is none to be had
     const credential = sessionId === null ? { token: token ?? "" } : { sessionId };
     const entry = { url: pick(), account, limit, timeoutMs: answerMs, ...credential };

@@ -1,18 +1,22 @@
 /**
  * Promise 7: two clients that share an account, each of which comes back whatever it is told, as
- * the public ones do. How often the place changes hands, what they are told, and what it costs.
+ * the public ones do; and two that share one session, as after a copied credential. How often the
+ * place changes hands, what they are told, and what it costs.
  */
 import { Status } from "@holdfast/protocol";
 import { until } from "../ground.ts";
 import type { Lab } from "../lab.ts";
 import type { View } from "../recorder.ts";
 import type { Scenario, Trial } from "../scenario.ts";
-import { type Sdk, type SdkKind, type Story, startSdk } from "../sdk.ts";
+import { beat, type Sdk, type SdkKind, type Story, startSdk } from "../sdk.ts";
 
 const promise = 7;
 const windowMs = 60_000;
 /** The default is 5, for which twelve seconds are too short: one flip takes two to four. */
 const displacementsMax = { short: 2, long: 5 };
+/** Of a session: the second takes it, the first comes back, and then the second's id is no more. */
+const flipsOfSessionMax = 2;
+const calmMs = 10_000;
 
 const kinds: readonly (readonly [SdkKind, SdkKind])[] = [
   ["go", "go"],
@@ -44,31 +48,84 @@ export const scenario: Scenario = {
     const { lab, count, draw, size } = trial;
     const flapMax = displacementsMax[size];
     const ground = await lab({ settings: { EDGE_FLAP_DISPLACEMENTS_MAX: String(flapMax) } });
+    const copies = await copySessions(ground, count({ short: 6, long: 100 }));
     const pairs = Array.from({ length: count({ short: 12, long: 100 }) }, (_, index) =>
-      startPair(ground, index, draw(`pair ${index}`)),
+      startPair(ground, { index, account: `pair-${index}`, draw: draw(`pair ${index}`) }),
+    );
+    const twins = copies.map((copy, index) =>
+      startPair(ground, { index, ...copy, draw: draw(`twins ${index}`) }),
     );
     const before = await readLoad(ground);
     const startedMs = performance.now();
     await Bun.sleep(size === "long" ? 65_000 : 12_000);
     const after = await readLoad(ground);
-    await Promise.all(pairs.flat().map((one) => one.stop()));
+    const tookMs = performance.now() - startedMs;
+    tellTwins(trial, ground, twins);
+    await Promise.all([...pairs, ...twins].flat().map((one) => one.stop()));
     await tellFlips(trial, ground, pairs.length);
-    tellLoad(trial, before, after, performance.now() - startedMs);
-    tellWords(trial, pairs);
+    tellLoad(trial, before, after, tookMs);
+    tellWords(trial, pairs, "share an account");
+    tellWords(trial, twins, "share a session");
+    if (size === "long") await tellCalm(trial, ground);
   },
 };
 
-function startPair(lab: Lab, index: number, draw: () => number): readonly [Sdk, Sdk] {
+interface Copy {
+  readonly account: string;
+  /** Without one, each of the two fetches tokens. */
+  readonly sessionId?: string;
+}
+
+/** Sessions whose clients have gone. */
+async function copySessions(lab: Lab, count: number): Promise<readonly Copy[]> {
+  return Promise.all(
+    Array.from({ length: count }, async (_, index) => {
+      const account = `twins-${index}`;
+      const visit = await lab.enter({ url: lab.urls[index % lab.urls.length]!, account });
+      await beat(visit);
+      lab.leave(visit);
+      return { account, sessionId: visit.login?.sessionId ?? "" };
+    }),
+  );
+}
+
+interface PairOptions extends Copy {
+  readonly index: number;
+  readonly draw: () => number;
+}
+
+function startPair(lab: Lab, { index, draw, ...copy }: PairOptions): readonly [Sdk, Sdk] {
   const [first, second] = kinds[index % kinds.length]!; // within the array by its remainder
   const start = (kind: SdkKind, isTcp: boolean) =>
     startSdk({
-      ...{ lab, kind, account: `pair-${index}` },
+      ...{ lab, kind, ...copy },
       pick: () => {
         const { urls } = lab.edges[Math.floor(draw() * lab.edges.length)]!; // below its length
         return urls[kind === "go" && isTcp ? 0 : 1];
       },
     });
   return [start(first, index % 2 === 0), start(second, index % 2 === 1)];
+}
+
+/** While both still try: one has the session, and the other is refused, whatever it does. */
+function tellTwins({ measure }: Trial, lab: Lab, twins: readonly (readonly Sdk[])[]): void {
+  const { views } = lab.recorder;
+  const flips = twins.map(([one]) => flipsOf(views, one?.account ?? "").length);
+  const note = `${twins.length} pairs, ${flips.reduce((sum, one) => sum + one, 0)} times in all`;
+  const what = "a session that two clients have changed hands, at most";
+  const most = { atMost: flipsOfSessionMax, measured: Math.max(...flips), unit: "times", note };
+  measure({ promise, what, ...most });
+  const isSettled = (pair: readonly Sdk[]) => {
+    const losers = pair.filter(({ isOpen }) => !isOpen);
+    return losers.length === 1 && losers.every(({ story }) => sumOf(story.refusals) > 0);
+  };
+  const unsettled = "pairs of one session of which not one is refused, and the other served";
+  const measured = twins.filter((pair) => !isSettled(pair)).length;
+  measure({ promise, what: unsettled, exactly: 0, measured });
+}
+
+function sumOf(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
 async function tellFlips({ measure, size }: Trial, lab: Lab, pairs: number): Promise<void> {
@@ -141,8 +198,20 @@ function tellLoad({ measure }: Trial, before: Loading, after: Loading, tookMs: n
   measure({ promise, what, measured: (100 * cpuMs) / tookMs, unit: "%" });
 }
 
+/** Those who are left stand, and nobody tries any more: what the refused retries did not cost. */
+async function tellCalm({ measure }: Trial, lab: Lab): Promise<void> {
+  const before = await readLoad(lab);
+  const startedMs = performance.now();
+  await Bun.sleep(calmMs);
+  const after = await readLoad(lab);
+  const cpuMs = (after.cpuSeconds - before.cpuSeconds) * 1000;
+  const what = "CPU of all three nodes when nobody tries any more";
+  const measured = (100 * cpuMs) / (performance.now() - startedMs);
+  measure({ promise, what, measured, unit: "%", note: `${lab.open.length} connections` });
+}
+
 /** What each kind was told: of no bound, since it is what the rules say. */
-function tellWords({ log }: Trial, pairs: readonly (readonly Sdk[])[]): void {
+function tellWords({ measure }: Trial, pairs: readonly (readonly Sdk[])[], who: string): void {
   for (const kind of ["go", "rust"] as const) {
     const stories = pairs.flat().flatMap((sdk) => (sdk.kind === kind ? [sdk.story] : []));
     const total = (of: (story: Story) => number) =>
@@ -152,6 +221,8 @@ function tellWords({ log }: Trial, pairs: readonly (readonly Sdk[])[]): void {
       return [...keys].map((key) => `${key}: ${total((story) => of(story)[key] ?? 0)}`).join(", ");
     };
     const told = `statuses ${words(({ refusals }) => refusals)}; closes ${words(({ closes }) => closes)}`;
-    log(`clients like ${kind}: ${total(({ tokens }) => tokens)} tokens, ${told}`);
+    const note = `${total(({ tokens }) => tokens)} tokens; ${told}`;
+    const what = `refusals of ${stories.length} clients like ${kind} that ${who}`;
+    measure({ promise, what, measured: total(({ refusals }) => sumOf(refusals)), note });
   }
 }
