@@ -109,7 +109,7 @@ function answerWho({ servers }: Lab) {
 async function sitDown(lab: Lab, redis: RedisConnection): Promise<readonly Visit[]> {
   const sitting = await Promise.all(
     Array.from({ length: 12 }, (_, index) =>
-      lab.enter({ url: lab.urls[index % lab.urls.length]!, account: `sits-${index}` }),
+      settle(lab, lab.urls[index % lab.urls.length]!, `sits-${index}`),
     ),
   );
   for (const [index, damage] of seatDamages.entries()) {
@@ -117,6 +117,15 @@ async function sitDown(lab: Lab, redis: RedisConnection): Promise<readonly Visit
     await damageKey(redis, key, { at: 0, value: "a:b:c", ...damage });
   }
   return sitting;
+}
+
+/** Nothing of its account is damaged yet: a store that is late is asked again. */
+function settle(lab: Lab, url: string, account: string): Promise<Visit> {
+  return patiently(async () => {
+    const visit = await lab.enter({ url, account, patienceMs });
+    if (visit.login === null) throw new Error(`${account} was refused before any damage`);
+    return visit;
+  });
 }
 
 /** After which a seat is not there, and nothing tells of another. */
@@ -231,15 +240,10 @@ async function settleIn(at: Play) {
   const { lab, one } = at;
   const { account, kind } = one;
   const isSecond = kind === "away" || kind === "over";
-  // Nothing is damaged yet: a store that is late is asked again.
-  const enter = async () => {
-    const visit = await lab.enter({ url: anywhere(at), account, patienceMs });
-    if (visit.login === null) throw new Error(`${account} was refused before any damage`);
-    return visit;
-  };
-  const earlier = isSecond ? await patiently(enter) : null;
+  const enter = () => settle(lab, anywhere(at), account);
+  const earlier = isSecond ? await enter() : null;
   if (kind === "away" && earlier !== null) lab.leave(earlier);
-  const standing = await patiently(enter);
+  const standing = await enter();
   await beat(standing);
   const credentials: Credentials = {
     account,
