@@ -45,7 +45,7 @@ export const bugs: readonly Bug[] = [
     replace: 'else if (verdict === "") lost(',
     // Whatever a node is not told of, its renewal has to find.
     reds: ["account-limits", "cut-off", "nats-away", "paused-edge", "takeovers-unheard"],
-    mayBreak: ["nemesis"],
+    mayBreak: ["nemesis", "redis-away"],
   },
   {
     name: "winner-kicked",
@@ -63,6 +63,7 @@ export const bugs: readonly Bug[] = [
     find: "surplus = #others + 1 - account.limit",
     replace: "surplus = 0",
     reds: ["account-limits"],
+    mayBreak: ["redis-away"], // who comes first to an empty Redis: the newer one, or a renewal
   },
   {
     name: "lease-by-read",
