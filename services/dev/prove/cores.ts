@@ -10,6 +10,8 @@ import type { Lab } from "./lab.ts";
 export interface Apart {
   /** In words, for a note. */
   readonly how: string;
+  /** Nodes that were started since have their place, too. */
+  place(): void;
   /** All run where they like again. */
   restore(): void;
 }
@@ -22,7 +24,7 @@ const behindOthers = 10;
 /** `neighbours`: the process of those who are measured. */
 export function standApart(lab: Lab, neighbours: number): Apart {
   const cores = cpus().length;
-  if (cores < 2) return { how: "on one core", restore() {} };
+  if (cores < 2) return { how: "on one core", place() {}, restore() {} };
   const edges = lab.edges.map(({ child }) => child.pid);
   const servers = [...lab.servers.redis, ...lab.servers.nats].map(({ pid }) => pid);
   const others = [process.pid, neighbours, ...servers];
@@ -39,6 +41,14 @@ export function standApart(lab: Lab, neighbours: number): Apart {
   const how = isPinned ? "nodes on a core of their own" : "nodes on any core";
   return {
     how: isAhead ? `${how}, attackers yield` : how,
+    place() {
+      for (const { child } of lab.edges) {
+        if (edges.includes(child.pid)) continue;
+        edges.push(child.pid);
+        run("taskset", "-acp", "0", String(child.pid));
+        if (isAhead) renice(child.pid, aheadOfOthers);
+      }
+    },
     restore() {
       if (isAhead) {
         renice(process.pid, 0);

@@ -4,7 +4,7 @@
  * The kernel divides a core fairly between two processes; a node has to do as well among its
  * clients, within a factor of two.
  */
-import { standApart } from "./cores.ts";
+import { type Apart, standApart } from "./cores.ts";
 import { quantile } from "./figures.ts";
 import { until } from "./ground.ts";
 import type { Lab, LabOptions } from "./lab.ts";
@@ -13,26 +13,33 @@ import type { PromiseNumber, Trial } from "./scenario.ts";
 
 export interface Attack {
   readonly what: string;
+  /** Before the neighbours are measured. */
+  prepare?(lab: Lab, edgeIndex: number): Promise<void>;
   /** Comes and goes; nothing of it is left when it resolves but what the node still ends. */
   run(lab: Lab, edgeIndex: number): Promise<void>;
+  /** After they were measured: whatever is left goes, and every node is there again. */
+  clear?(lab: Lab): Promise<void>;
 }
 
 /** A timer of the kernel, and the turn of the loop that is just being taken. */
 const constantMs = 2;
-const factor = 2;
+const usualFactor = 2;
 
 /** For the long form: the short one runs on any machine, beside anything. */
 export async function judgeNeighbours(
   trial: Trial,
   options: {
     readonly promise: PromiseNumber;
-    readonly settings: NonNullable<LabOptions["settings"]>;
+    readonly settings?: NonNullable<LabOptions["settings"]>;
+    /** On top of its settings, and of two edges: the neighbours' and that of the control. */
+    readonly lab?: LabOptions;
     readonly rounds: number;
     readonly attacks: readonly Attack[];
+    readonly factor?: number; // default 2
   },
 ): Promise<void> {
-  const { promise, settings, rounds, attacks } = options;
-  const lab = await trial.lab({ edges: 2, settings });
+  const { promise, settings = {}, rounds, attacks, factor = usualFactor } = options;
+  const lab = await trial.lab({ edges: 2, settings, ...options.lab });
   const neighbours = await startNeighbours(lab);
   const apart = standApart(lab, neighbours.pid);
   try {
@@ -42,7 +49,7 @@ export async function judgeNeighbours(
     trial.log(`neighbours undisturbed: p99 ${calm.p99Ms.toFixed(1)} ms; ${apart.how}`);
     let unanswered = 0;
     for (const attack of attacks) {
-      const { own, other } = await inTurn(lab, neighbours, attack, rounds);
+      const { own, other } = await inTurn({ lab, neighbours, apart }, attack, rounds);
       unanswered += [...own, ...other].reduce((sum, phase) => sum + phase.unanswered, 0);
       const controlMs = middle(other);
       const atMost = factor * controlMs + constantMs;
@@ -60,14 +67,23 @@ export async function judgeNeighbours(
   }
 }
 
+interface Measured {
+  readonly lab: Lab;
+  readonly neighbours: Neighbours;
+  readonly apart: Apart;
+}
+
 /** Which comes first changes from round to round. */
-async function inTurn(lab: Lab, neighbours: Neighbours, attack: Attack, rounds: number) {
+async function inTurn({ lab, neighbours, apart }: Measured, attack: Attack, rounds: number) {
   const phases: [PhaseFigures[], PhaseFigures[]] = [[], []];
   for (let round = 0; round < rounds; round++) {
     for (const edgeIndex of round % 2 === 0 ? [0, 1] : [1, 0]) {
+      await attack.prepare?.(lab, edgeIndex);
       await neighbours.phase();
       await attack.run(lab, edgeIndex);
       phases[edgeIndex === 0 ? 0 : 1].push(await neighbours.phase());
+      await attack.clear?.(lab);
+      apart.place();
       await gone(lab);
     }
   }

@@ -38,7 +38,7 @@ export const scenario: Scenario = {
       },
       settingsOf: (index) => skewed(skewSeconds[index] ?? 0),
     });
-    const tokens = count({ short: 60, long: 10_000 });
+    const tokens = count({ short: 45, long: 10_000 });
     const crowd = Array.from({ length: redeemers }, (_, index) => createRedeemer(ground, index));
 
     const accepts: number[] = [];
