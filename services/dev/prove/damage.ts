@@ -73,7 +73,9 @@ export async function nameAnother(redis: RedisConnection, key: string): Promise<
 
 const naming = toScript("return redis.call('HSET', KEYS[1], 'account', 'somebody else')");
 const listing = toScript("return redis.call('KEYS', 'hf:ledger:*')");
-const reading = toScript("return redis.call('SMEMBERS', KEYS[1])");
+const reading = toScript(`
+local tags = redis.pcall('SMEMBERS', KEYS[1])
+return tags.err and { 'of a wrong type' } or tags`);
 
 export interface Vandal {
   /** Each kind of key has been damaged so often. Rejects where damage could not be done. */
@@ -114,7 +116,7 @@ export async function readLedgers(
 ): Promise<ReadonlyMap<string, readonly string[]>> {
   const keys = await ledgerKeys(redis);
   const read = async (key: string) => {
-    const tags = (await redis.run(reading, [key], [])) as unknown[]; // a set, or it throws
+    const tags = (await patiently(() => redis.run(reading, [key], []))) as unknown[]; // a list
     return [key.slice("hf:ledger:".length), tags.map(String).sort()] as const;
   };
   return new Map(await Promise.all(keys.map(read)));
