@@ -37,8 +37,8 @@ export async function enterPatiently(
 ): Promise<Wire> {
   const untilMs = performance.now() + patienceMs;
   for (;;) {
-    const issued = token === null ? null : await token();
-    const wire = await enter(url, issued, version).catch((error: unknown) => {
+    const entering = async () => enter(url, token === null ? null : await token(), version);
+    const wire = await entering().catch((error: unknown) => {
       if (performance.now() > untilMs) throw error;
       return null;
     });
