@@ -34,6 +34,8 @@ export interface Burden {
   readonly told: readonly string[];
   /** Of the node's memory, by what its settings let one client have. */
   readonly bytesMax: (site: Site) => number;
+  /** It lasts until a deadline: others have time to come in beside it. */
+  readonly isSlow?: boolean;
   run(site: Site, attackers: number): Promise<readonly Ended[]>;
 }
 

@@ -34,7 +34,7 @@ function refused(
   };
 }
 
-/** Zeros a thousandfold: 16 MiB in the 64 KiB that a stranger may send. */
+/** Held as they are, whole and in chunks. Zeros a thousandfold: 16 MiB in the 64 KiB that a stranger may send. */
 const zeros = compressBody(new Uint8Array(60 * mebibyte), 1)!; // zeros always become fewer
 const bomb = (command: number) => encodeRequest(1, command, 9, 0, zeros, { isCompressed: true });
 
@@ -42,7 +42,7 @@ export const lyingBurdens: readonly Burden[] = [
   refused("16 MiB announced", { short: 200, long: 2000 }, 32 * kibibyte, (wire) =>
     wire.sendBytes(announcing(0xffffff)),
   ),
-  refused("60 MiB of zeros in 60 KiB", { short: 60, long: 1000 }, mebibyte, (wire, index) =>
+  refused("60 MiB of zeros in 60 KiB", { short: 60, long: 1000 }, 128 * kibibyte, (wire, index) =>
     wire.sendBytes(bomb(index % 3 === 0 ? Command.heartbeat : 16)),
   ),
 ];
@@ -58,7 +58,7 @@ export const inflatingBurdens: readonly Burden[] = [
     attackers: { short: 5, long: 20 },
     told: spoiled,
     boundMs: () => 2 * atOnceMs,
-    bytesMax: () => 64 * mebibyte, // its burst, which is garbage at once
+    bytesMax: () => 0, // two at a time for all of them: it is garbage at once
     run: (site, count) =>
       all(count, async (index) => {
         const wire = await come(site, index % 2 === 0 ? site.tcp : site.ws, "known", index);
@@ -79,7 +79,7 @@ export const endlessBurdens: readonly Burden[] = [
     boundMs: () => 2 * atOnceMs,
     // A reset may overtake it, and so may the deadline of a slow machine.
     told: ["ws 1009", "nothing", ...late],
-    bytesMax: () => 4 * mebibyte,
+    bytesMax: () => 2 * mebibyte,
     run: (site, count) =>
       all(count, async (index) => {
         const wire = await come(site, site.ws, "both", index);

@@ -23,6 +23,7 @@ const hello = encodeTcpHandshake({ version: 1, codec: 1, platform: 9 });
 export const silentBurdens: readonly Burden[] = [
   {
     what: "TCP without a handshake",
+    isSlow: true,
     attackers: { short: 1000, long: 10_000 },
     boundMs: (site) => site.handshakeTimeoutMs,
     told: ["nothing"],
@@ -31,6 +32,7 @@ export const silentBurdens: readonly Burden[] = [
   },
   {
     what: "half a handshake",
+    isSlow: true,
     attackers: { short: 100, long: 1000 },
     boundMs: (site) => site.handshakeTimeoutMs,
     told: ["nothing"],
@@ -40,6 +42,7 @@ export const silentBurdens: readonly Burden[] = [
   },
   {
     what: "silence after the handshake, TCP and WebSocket",
+    isSlow: true,
     attackers: { short: 400, long: 2000 },
     boundMs: (site) => site.authTimeoutMs,
     told: late,
@@ -52,6 +55,7 @@ export const silentBurdens: readonly Burden[] = [
   },
   {
     what: "HTTP headers that do not end",
+    isSlow: true,
     attackers: { short: 100, long: 1000 },
     boundMs: (site) => site.handshakeTimeoutMs,
     told: ["bytes"], // 408
@@ -63,6 +67,7 @@ export const silentBurdens: readonly Burden[] = [
   },
   {
     what: "WebSocket without an upgrade",
+    isSlow: true,
     attackers: { short: 400, long: 2000 },
     boundMs: (site) => site.handshakeTimeoutMs,
     told: ["nothing"],
@@ -74,6 +79,7 @@ export const silentBurdens: readonly Burden[] = [
 export const drippingBurdens: readonly Burden[] = [
   {
     what: "a body before login, byte by byte",
+    isSlow: true,
     attackers: { short: 100, long: 500 },
     boundMs: (site) => site.authTimeoutMs,
     told: late,
@@ -86,6 +92,7 @@ export const drippingBurdens: readonly Burden[] = [
   },
   {
     what: "a body after login, byte by byte",
+    isSlow: true,
     attackers: { short: 100, long: 500 },
     boundMs: (site) => site.heartbeatTimeoutMs,
     told: mute,
@@ -98,6 +105,7 @@ export const drippingBurdens: readonly Burden[] = [
   },
   {
     what: "1 MiB announced after login, and silence",
+    isSlow: true,
     attackers: { short: 200, long: 1000 },
     boundMs: (site) => site.heartbeatTimeoutMs,
     told: mute,

@@ -7,6 +7,7 @@ import { judgeNeighbours } from "../fairness.ts";
 import { quantile, spread } from "../figures.ts";
 import { until } from "../ground.ts";
 import type { Lab, LabEdge } from "../lab.ts";
+import { type Lag, quietMs, readLag, stallOf } from "../lag.ts";
 import { type PhaseFigures, startNeighbours } from "../neighbours.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 import type { Sdk } from "../sdk.ts";
@@ -16,7 +17,6 @@ import { startWork, type Work } from "../work.ts";
 const promise = 6;
 const pauseMs = 2_000; // of the slower kind of client, before it comes back
 const stallMsMax = 100;
-const quietMs = 25; // of a loop with nothing to do, on a machine of its own
 /** Of the product, for the wave that leaves them as they are. */
 const defaults = { rate: 2_000, burst: 500, inFlightMax: 256 };
 /** For storms at which each machine is fast enough: logins a second of each survivor, and so on. */
@@ -221,30 +221,6 @@ async function tell({ measure, log, size }: Trial, storm: Storm): Promise<void> 
   );
   log(`${unopened} connections were refused, logins by status ${told.join(", ") || "none"}`);
   log(`away at most ${(quantile(gapsMs, 1) / 1000).toFixed(1)} s`);
-}
-
-/** Cumulative counts of one node by upper bound in seconds. */
-type Lag = ReadonlyMap<number, number>;
-
-async function readLag(edges: readonly LabEdge[]): Promise<readonly Lag[]> {
-  return await Promise.all(
-    edges.map(async ({ description }) => {
-      const text = await (await fetch(`${description.admin}/metrics`)).text();
-      const rows = text.matchAll(/^holdfast_event_loop_lag_seconds_bucket\{le="([^"]+)"\} (\d+)/gm);
-      return new Map([...rows].map(([, bound, count]) => [Number(bound), Number(count)]));
-    }),
-  );
-}
-
-/** The least bound, in milliseconds, that 99 of 100 samples of all nodes are below. */
-function stallOf(before: readonly Lag[], after: readonly Lag[]): number {
-  const since = (bound: number) =>
-    after.reduce((sum, lag, index) => {
-      return sum + (lag.get(bound) ?? 0) - (before[index]?.get(bound) ?? 0);
-    }, 0);
-  const bounds = [...(after[0]?.keys() ?? [])].filter(Number.isFinite);
-  const all = since(bounds.at(-1) ?? 0); // five seconds: none is beyond
-  return 1000 * (bounds.find((bound) => since(bound) >= 0.99 * all) ?? Number.POSITIVE_INFINITY);
 }
 
 /** Every series of the metric. */
