@@ -34,7 +34,7 @@ function refused(
   };
 }
 
-/** Held as they are, whole and in chunks. Zeros a thousandfold: 16 MiB in the 64 KiB that a stranger may send. */
+/** Held as they are, in chunks and whole: 16 MiB of zeros in the 64 KiB a stranger may send. */
 const zeros = compressBody(new Uint8Array(60 * mebibyte), 1)!; // zeros always become fewer
 const bomb = (command: number) => encodeRequest(1, command, 9, 0, zeros, { isCompressed: true });
 

@@ -24,7 +24,7 @@ const pushesMax = 5000;
 const deafInLong = 500;
 const joinCommand = 201;
 const topic = "slow";
-/** The kernel keeps megabytes for a connection on this machine: few of them are to be sent first. */
+/** The kernel may keep megabytes for a connection: they would have to be sent first. */
 const socketBuffers = { tcp_wmem: "4096 16384 65536", tcp_rmem: "4096 65536 65536" };
 
 interface Reader {

@@ -2,8 +2,8 @@
  * Exactly one response to each request, whatever becomes of the upstreams: members of a queue group
  * are killed without a word and started again all the while, and some answer twice, late, or more
  * than a packet can carry. The clients count the responses of every request id, which begin again
- * at 0 half way. UPSTREAM_REQUESTS sets how many (default 20,000). How long answers take is told and
- * not judged: clients, node and upstreams share this process, and it is never idle.
+ * at 0 half way. UPSTREAM_REQUESTS sets how many (default 20,000). How long answers take is told
+ * and not judged: clients, node and upstreams share this process, and it is never idle.
  */
 import { expect, test } from "bun:test";
 import type { Wire } from "@holdfast/client/wire";
