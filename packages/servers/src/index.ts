@@ -6,6 +6,9 @@ export { type Place, type ProcessOptions, type Server, startProcess } from "./pr
 export { type Certificate, probeRedis, startRedis } from "./redis.ts";
 export { type RedisProxy, startRedisProxy } from "./redis-proxy.ts";
 export {
+  type Announce,
+  type Announced,
+  type ClusterPorts,
   type RedisLocks,
   type RedisTopology,
   startRedisCluster,

@@ -29,6 +29,20 @@ export interface RedisLocks {
   readonly hostName?: string;
 }
 
+/** Of a node of a Cluster. */
+export interface ClusterPorts {
+  readonly port: number;
+  readonly busPort: number;
+}
+
+/** Where others find a node, if not where it listens, and where its own connections come from. */
+export interface Announced extends ClusterPorts {
+  readonly source: string;
+}
+
+/** Asked for each node before it starts; it listens on 127.0.0.1. */
+export type Announce = (listens: ClusterPorts, index: number) => Promise<Announced>;
+
 const SLOTS = 16_384;
 const PRIMARIES = 3;
 const NODE_TIMEOUT_MS = 2_000;
@@ -37,14 +51,16 @@ const PRIMARY_NAME = "holdfast";
 const ADMIN_PASSWORD = "only the nodes know"; // of the default user, wherever there are locks
 
 /** Ports are free ones; a failover takes some 4 s. */
-export async function startRedisCluster(locks?: RedisLocks): Promise<RedisTopology> {
-  const nodes = await startAll(2 * PRIMARIES, () => startClusterNode(locks));
+export async function startRedisCluster(
+  locks?: RedisLocks,
+  announce?: Announce,
+): Promise<RedisTopology> {
+  const nodes = await startAll(2 * PRIMARIES, (index) => startClusterNode(index, locks, announce));
   return orStop({ nodes, sentinels: [] }, async () => {
-    await formCluster(
-      nodes.map(({ server }) => server),
-      nodes.map(({ busPort }) => busPort),
-    );
-    const hosts = nodes.map(({ server }) => `${locks?.hostName ?? server.host}:${server.port}`);
+    await formCluster(nodes);
+    const hosts = nodes.map(({ server, found }) => {
+      return `${locks?.hostName ?? server.host}:${found.port}`;
+    });
     return `redis${locks ? "s" : ""}-cluster://${hosts.join(",")}`;
   });
 }
@@ -67,26 +83,47 @@ export async function startRedisSentinel(locks?: RedisLocks): Promise<RedisTopol
   });
 }
 
-async function startClusterNode(locks?: RedisLocks): Promise<{ server: Server; busPort: number }> {
-  const busPort = await freePort("127.0.0.1"); // port + 10000, the default, may not exist
-  const name = locks?.hostName;
-  const server = await startNode(
-    [
-      ...["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"],
-      ...["--cluster-node-timeout", String(NODE_TIMEOUT_MS), "--cluster-port", String(busPort)],
-      ...(locks ? ["--tls-cluster", "yes"] : []),
-      ...(name ? ["--cluster-announce-hostname", name] : []),
-      ...(name ? ["--cluster-preferred-endpoint-type", "hostname"] : []),
-    ],
-    locks,
-  );
-  return { server, busPort };
+interface ClusterNode {
+  readonly server: Server;
+  /** Where the others find it. */
+  readonly found: ClusterPorts;
 }
 
-function startNode(args: readonly string[], locks?: RedisLocks): Promise<Server> {
+async function startClusterNode(
+  index: number,
+  locks?: RedisLocks,
+  announce?: Announce,
+): Promise<ClusterNode> {
+  const host = "127.0.0.1";
+  const busPort = await freePort(host); // port + 10000, the default, may not exist
+  const port = announce && (await freePort(host));
+  const announced = port === undefined ? undefined : await announce?.({ port, busPort }, index);
+  const name = locks?.hostName;
+  const args = [
+    ...["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"],
+    ...["--cluster-node-timeout", String(NODE_TIMEOUT_MS), "--cluster-port", String(busPort)],
+    ...(announced ? announceArgs(host, announced) : []),
+    ...(locks ? ["--tls-cluster", "yes"] : []),
+    ...(name ? ["--cluster-announce-hostname", name] : []),
+    ...(name ? ["--cluster-preferred-endpoint-type", "hostname"] : []),
+  ];
+  const server = await startNode(args, locks, port);
+  return { server, found: announced ?? { port: server.port, busPort } };
+}
+
+function announceArgs(host: string, { port, busPort, source }: Announced): readonly string[] {
+  return [
+    ...["--cluster-announce-ip", host, "--cluster-announce-port", String(port)],
+    ...["--cluster-announce-bus-port", String(busPort), "--bind-source-addr", source],
+  ];
+}
+
+function startNode(args: readonly string[], locks?: RedisLocks, port?: number): Promise<Server> {
   const common = ["--repl-diskless-sync-delay", "0", ...args];
-  if (!locks) return startRedis({ args: common });
+  const place = port === undefined ? {} : { port };
+  if (!locks) return startRedis({ ...place, args: common });
   return startRedis({
+    ...place,
     certificate: locks.certificate,
     args: [
       ...common,
@@ -96,8 +133,9 @@ function startNode(args: readonly string[], locks?: RedisLocks): Promise<Server>
   });
 }
 
-async function formCluster(nodes: readonly Server[], busPorts: readonly number[]): Promise<void> {
-  const [first, ...others] = nodes;
+async function formCluster(clusterNodes: readonly ClusterNode[]): Promise<void> {
+  const nodes = clusterNodes.map(({ server }) => server);
+  const [first] = nodes;
   if (!first) throw new Error("Cannot form a cluster of no nodes");
   for (const [index, node] of nodes.entries()) {
     await ask(node, `CLUSTER SET-CONFIG-EPOCH ${index + 1}`);
@@ -106,8 +144,8 @@ async function formCluster(nodes: readonly Server[], busPorts: readonly number[]
     const to = Math.ceil(((index + 1) * SLOTS) / PRIMARIES) - 1;
     await ask(node, `CLUSTER ADDSLOTSRANGE ${from} ${to}`);
   }
-  for (const [index, node] of others.entries()) {
-    await ask(first, `CLUSTER MEET ${node.host} ${node.port} ${busPorts[index + 1]}`);
+  for (const { server, found } of clusterNodes.slice(1)) {
+    await ask(first, `CLUSTER MEET ${server.host} ${found.port} ${found.busPort}`);
   }
   const known = `cluster_known_nodes:${nodes.length}`;
   await Promise.all(
@@ -207,9 +245,11 @@ function isWholeReply(text: string): boolean {
 /** Starts as many at once; when one fails, none stays behind. */
 async function startAll<T extends { readonly server: Server }>(
   count: number,
-  start: () => Promise<T>,
+  start: (index: number) => Promise<T>,
 ): Promise<T[]> {
-  const results = await Promise.allSettled(Array.from({ length: count }, start));
+  const results = await Promise.allSettled(
+    Array.from({ length: count }, (_, index) => start(index)),
+  );
   const started = results.flatMap((result) => (result.status === "fulfilled" ? result.value : []));
   const failed = results.find((result) => result.status === "rejected");
   if (!failed) return started;

@@ -20,8 +20,8 @@ async function stand() {
   return { link, [Symbol.asyncDispose]: stop };
 }
 
-function dial({ host, port }: Link) {
-  const socket: Socket = connect({ host, port });
+function dial({ host, port }: Link, localAddress = "127.0.0.1") {
+  const socket: Socket = connect({ host, port, localAddress });
   const seen = { text: "", isEnded: false };
   socket.on("data", (bytes: Uint8Array) => {
     seen.text += text(bytes);
@@ -52,6 +52,26 @@ describe("openLink", () => {
     expect([before, lateBefore, seen.isEnded]).toEqual(["a", "", false]);
     socket.destroy();
     late.socket.destroy();
+  });
+
+  test("a link that is silent for one address serves all others", async () => {
+    await using place = await stand();
+    const [one, other] = [dial(place.link, "127.0.0.2"), dial(place.link)];
+    one.socket.write("a");
+    await until("an echo", () => one.seen.text === "a");
+
+    place.link.silence("127.0.0.2");
+    one.socket.write("b");
+    const late = dial(place.link, "127.0.0.2");
+    late.socket.write("c");
+    other.socket.write("d");
+    await until("the other's echo", () => other.seen.text === "d");
+    const before = [one.seen.text, late.seen.text];
+    place.link.heal();
+    await until("both echoes", () => one.seen.text === "ab" && late.seen.text === "c");
+
+    expect(before).toEqual(["a", ""]);
+    for (const { socket } of [one, other, late]) socket.destroy();
   });
 
   test("a cut link ends what stands and refuses what comes until it heals", async () => {

@@ -18,8 +18,11 @@ export interface Link {
   readonly open: number;
   /** Resets what stands and refuses what comes: the other end is known to be gone. */
   cut(): void;
-  /** Nothing passes and nobody is told, as when a cable is pulled; `heal` delivers what waited. */
-  silence(): void;
+  /**
+   * Nothing passes and nobody is told, as when a cable is pulled; `heal` delivers what waited. With
+   * an address: of those who connected from there.
+   */
+  silence(from?: string): void;
   /** From now on bytes of this direction are taken and lost; `heal` ends that. */
   swallow(direction: Direction): void;
   heal(): void;
@@ -37,6 +40,8 @@ export interface Link {
 interface Pair {
   readonly near: Socket;
   readonly far: Socket;
+  /** The near one's address. */
+  readonly from: string;
 }
 
 /** Where the far end is. */
@@ -48,9 +53,10 @@ export interface Address {
 export async function openLink(to: Address): Promise<Link> {
   const [host, port] = ["127.0.0.1", await freePort()];
   const pairs = new Set<Pair>();
-  const waiting = new Set<Socket>(); // came while it was silent
+  const waiting = new Map<Socket, string>(); // came while it was silent, from there
   const swallowed = new Set<Direction>();
-  let state: "open" | "cut" | "silent" = "open";
+  let isCut = false;
+  let isSilent: (from: string) => boolean = () => false;
   let delayOf: (bytes: number) => number = () => 0;
   let makeFilter: ((direction: Direction) => Filter) | null = null;
   const server = createServer({ allowHalfOpen: true, noDelay: true }, accept);
@@ -63,18 +69,23 @@ export async function openLink(to: Address): Promise<Link> {
       return pairs.size;
     },
     cut() {
-      state = "cut";
+      isCut = true;
+      isSilent = () => false;
       reset();
     },
-    silence() {
-      state = "silent";
-      for (const socket of sockets()) socket.pause();
+    silence(address) {
+      isCut = false;
+      isSilent = (from) => address === undefined || from === address;
+      for (const pair of pairs) {
+        if (isSilent(pair.from)) for (const socket of [pair.near, pair.far]) socket.pause();
+      }
     },
     swallow: (direction) => void swallowed.add(direction),
     heal() {
-      state = "open";
+      isCut = false;
+      isSilent = () => false;
       swallowed.clear();
-      for (const near of waiting) join(near);
+      for (const [near, from] of waiting) join(near, from);
       waiting.clear();
       for (const socket of sockets()) socket.resume();
     },
@@ -99,28 +110,29 @@ export async function openLink(to: Address): Promise<Link> {
   }
 
   function reset(): void {
-    for (const socket of [...sockets(), ...waiting]) socket.resetAndDestroy();
+    for (const socket of [...sockets(), ...waiting.keys()]) socket.resetAndDestroy();
     pairs.clear();
     waiting.clear();
   }
 
   function accept(near: Socket): void {
     near.on("error", () => {}); // its end is seen by "close"
-    if (state === "cut") near.resetAndDestroy();
-    else if (state === "silent") {
+    const from = near.remoteAddress ?? "";
+    if (isCut) near.resetAndDestroy();
+    else if (isSilent(from)) {
       near.pause();
-      waiting.add(near);
+      waiting.set(near, from);
       near.once("close", () => waiting.delete(near));
-    } else join(near);
+    } else join(near, from);
   }
 
-  function join(near: Socket): void {
+  function join(near: Socket, from: string): void {
     const far = connect({ host: to.host, port: to.port, allowHalfOpen: true, noDelay: true });
     far.on("error", () => {});
-    const pair = { near, far };
+    const pair = { near, far, from };
     pairs.add(pair);
-    carry(near, far, "up");
-    carry(far, near, "down");
+    carry(pair, "up");
+    carry(pair, "down");
     for (const socket of [near, far]) {
       socket.once("close", () => {
         pairs.delete(pair);
@@ -130,7 +142,8 @@ export async function openLink(to: Address): Promise<Link> {
     }
   }
 
-  function carry(from: Socket, into: Socket, direction: Direction): void {
+  function carry(pair: Pair, direction: Direction): void {
+    const [from, into] = direction === "up" ? [pair.near, pair.far] : [pair.far, pair.near];
     const filter = makeFilter?.(direction) ?? null;
     const later = createLater();
     from.on("data", (bytes: Uint8Array) => {
@@ -140,7 +153,7 @@ export async function openLink(to: Address): Promise<Link> {
         if (into.destroyed || passed.length === 0) return;
         if (into.write(passed)) return;
         from.pause();
-        into.once("drain", () => void (state === "silent" || from.resume()));
+        into.once("drain", () => void (isSilent(pair.from) || from.resume()));
       });
     });
     from.on("end", () => later(delayOf(0), () => into.end()));

@@ -4,6 +4,7 @@
  */
 import { until } from "./ground.ts";
 import type { Lab, LabEdge } from "./lab.ts";
+import type { OldPrimary } from "./split-store.ts";
 import type { Visit } from "./visit.ts";
 
 /**
@@ -39,14 +40,22 @@ export function sidesOf({ edges }: Lab): Sides {
   return { lonely, others };
 }
 
-/** All are connected where they belong before the split. */
-export async function gatherGuests(lab: Lab, prefix: string, each: number): Promise<Guest[]> {
+/**
+ * All are connected where they belong before the split. Of those on the lonely node some have their
+ * seats with a primary that it cannot reach then.
+ */
+export async function gatherGuests(
+  lab: Lab,
+  old: OldPrimary,
+  { prefix, each }: { readonly prefix: string; readonly each: number },
+): Promise<Guest[]> {
   const { lonely, others } = sidesOf(lab);
   const guests = parties.flatMap((party) =>
-    Array.from({ length: each }, (_, at) => ({ party, account: `${prefix} ${party} ${at}`, at })),
+    Array.from({ length: each }, (_, at) => ({ party, at })),
   );
-  return inTurn(guests, async ({ party, account, at }) => {
+  return inTurn(guests, async ({ party, at }) => {
     const isHere = party === "stays" || party === "moved";
+    const account = await old.accountOf(`${prefix} ${party} ${at}`, isHere && at % 4 === 0);
     const { urls } = isHere ? lonely : others[at % others.length]!; // the remainder is in bounds
     const visit = await lab.enter({ url: urls[at % 2]!, account });
     const token = party === "stolen" || party === "raced" ? await lab.issue(account) : "";
@@ -71,7 +80,9 @@ export async function logInLonely(lab: Lab, guests: readonly Guest[]): Promise<n
 export async function takeOver(lab: Lab, guests: readonly Guest[]): Promise<void> {
   const { others } = sidesOf(lab);
   const wanted = guests.filter(({ party }) => ["moved", "raced", "far"].includes(party));
-  const isIssuing = () => lab.issue("somebody").then(Boolean, () => false);
+  // One that the old primary had, as nobody is of the far party elsewhere.
+  const somebody = wanted.at(-1)?.account ?? "";
+  const isIssuing = () => lab.issue(somebody).then(Boolean, () => false);
   await until("the new primary to issue tokens", isIssuing, patienceMs);
   await inTurn(wanted, async ({ account, visits }, at) => {
     const { urls } = others[(at + 1) % others.length]!; // not where it was

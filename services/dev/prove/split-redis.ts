@@ -1,27 +1,23 @@
 /**
  * A primary, two replicas and three Sentinels on a network that can be split between a primary and
- * all others. One edge is on the side of whoever is primary then; it knows each server by an
- * address of its own, as behind a NAT, so that the two sides are cut apart and nobody else is.
+ * all others. One edge is on the side of whoever is primary then.
  */
 import { join } from "node:path";
 import { freePort, probeRedis, type Server, startProcess, startRedis } from "@holdfast/servers";
 import { until } from "./ground.ts";
-import type { Store } from "./lab.ts";
-import { type Filter, type Link, openLink } from "./link.ts";
+import { type Link, openLink } from "./link.ts";
 import { askRedis, primariesOf } from "./redis-line.ts";
+import {
+  hideBehind,
+  type Keep,
+  type OldPrimary,
+  type SplitStore,
+  startTogether,
+} from "./split-store.ts";
 
-export interface SplitRedis {
-  readonly store: Store;
-  /** Of the edge that stays with the old primary; all others have the store's own. */
-  readonly lonelyUrl: string;
-  /** Every replica has a link to its primary, which writes, and the Sentinels know of all. */
-  whole(): Promise<void>;
-  /** From now on the primary and its edge hear of nobody else. */
-  split(primary: Server): void;
+export interface SplitRedis extends SplitStore {
   /** From now on who uses the lonely addresses hears nothing of Redis, and Redis is well. */
   cutLonely(): void;
-  /** The network is whole again, and what stood between the edge and the Sentinels is broken. */
-  heal(): void;
 }
 
 const host = "127.0.0.1";
@@ -42,29 +38,19 @@ interface Watch {
   readonly lonely: Link;
 }
 
-export async function startSplitRedis(): Promise<SplitRedis> {
-  const stops: (() => Promise<unknown>)[] = [];
-  const stop = async () => {
-    await Promise.all(stops.splice(0).map((end) => end()));
-  };
-  const keep = <T extends { stop(): Promise<unknown> }>(started: T): T => {
-    stops.push(() => started.stop());
-    return started;
-  };
-  try {
+export function startSplitRedis(): Promise<SplitRedis> {
+  return startTogether(async (keep, stop) => {
     const nodes: Node[] = [];
     for (let count = 0; count <= replicas; count++) nodes.push(await startNode(nodes[0], keep));
     const watches: Watch[] = [];
     for (let count = 0; count < 3; count++) watches.push(await startWatch(nodes[0]!, keep));
-    hideBehind([...nodes, ...watches], nodes, watches);
+    hideBehind(host, [
+      ...nodes.map(({ link, lonely }) => ({ port: link.port, lonely })),
+      ...watches.map(({ server, lonely }) => ({ port: server.port, lonely })),
+    ]);
     return toSplit(nodes, watches, stop);
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+  });
 }
-
-type Keep = <T extends { stop(): Promise<unknown> }>(started: T) => T;
 
 async function startNode(primary: Node | undefined, keep: Keep): Promise<Node> {
   const place = { host, port: await freePort() };
@@ -97,35 +83,6 @@ async function startWatch(primary: Node, keep: Keep): Promise<Watch> {
   return { server: keep(server), lonely: keep(await openLink(server)) };
 }
 
-/** What Sentinels tell the lonely edge of addresses has the ports of its own links instead. */
-function hideBehind(
-  links: readonly (Node | Watch)[],
-  nodes: readonly Node[],
-  watches: readonly Watch[],
-): void {
-  const ports = new Map([
-    ...nodes.map(({ link, lonely }) => [link.port, lonely.port] as const),
-    ...watches.map(({ server, lonely }) => [server.port, lonely.port] as const),
-  ]);
-  const known = [...ports].map(([from, to]) => [String(from), String(to)] as const);
-  if (known.some(([from, to]) => from.length !== to.length)) {
-    throw new Error("Cannot translate ports: they do not have as many digits");
-  }
-  const pattern = new RegExp(`\\b(${known.map(([from]) => from).join("|")})\\b`, "g");
-  const words = new Map(known);
-  // A Sentinel's answers are short: none is cut in the middle of a port.
-  const translate: Filter = (bytes) =>
-    Buffer.from(
-      Buffer.from(bytes)
-        .toString("latin1")
-        .replace(pattern, (port) => words.get(port) ?? port),
-      "latin1",
-    );
-  for (const { lonely } of links) {
-    lonely.filter((direction) => (direction === "up" ? (bytes) => bytes : translate));
-  }
-}
-
 function toSplit(
   nodes: readonly Node[],
   watches: readonly Watch[],
@@ -141,6 +98,11 @@ function toSplit(
     store: { url: urlOf(sentinels.map(({ port }) => port)), nodes: servers, sentinels, stop },
     lonelyUrl: urlOf(lonelyWatches.map(({ port }) => port)),
     whole: () => until("Redis to be whole", () => isWhole(servers, sentinels), 60_000),
+    async oldPrimary() {
+      const [server] = await primariesOf(servers);
+      if (server === undefined) throw new Error("Cannot split Redis: it has no primary");
+      return toOldPrimary(server);
+    },
     split(primary) {
       for (const { server, link, lonely } of nodes) {
         if (server === primary) link.silence();
@@ -151,9 +113,22 @@ function toSplit(
     cutLonely() {
       for (const link of [...nodes.map(({ lonely }) => lonely), ...lonelyWatches]) link.silence();
     },
+    // What stood between the edge and the Sentinels is broken.
     heal() {
       for (const link of lonelyWatches) link.reset();
       for (const link of links()) link.heal();
+    },
+  };
+}
+
+/** It has all accounts. */
+function toOldPrimary(server: Server): OldPrimary {
+  return {
+    server,
+    accountOf: (name) => Promise.resolve(name),
+    async isRefusingWrites() {
+      const answer = await askRedis(server, "SET prove:split 1 PX 1000").catch(String);
+      return answer.includes("NOREPLICAS");
     },
   };
 }

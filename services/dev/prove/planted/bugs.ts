@@ -176,7 +176,7 @@ export const bugs: readonly Bug[] = [
     file: "services/edge/src/heart.ts",
     find: "if (pulse.others >= others || nowMs - othersMs >= config.leaseMs) {",
     replace: "{",
-    reds: ["split"],
+    reds: ["split", "split-cluster"],
   },
   {
     name: "deaths-unseen",
