@@ -149,24 +149,31 @@ function stands(view: View, account: string): boolean {
   return view.account === account && view.answeredMs !== null && view.endedMs === null;
 }
 
-/** When a login was accepted while another connection of the account stood. */
-function flipsOf(views: readonly View[], account: string): readonly number[] {
+/** Logins that were accepted while another connection of the account stood. */
+function flipsOf(views: readonly View[], account: string): readonly View[] {
   const accepted = views.filter((view) => view.account === account && view.answeredMs !== null);
-  return accepted.flatMap((newer) => {
+  return accepted.filter((newer) => {
     const atMs = newer.answeredMs!; // accepted ones were answered
-    const isFlip = accepted.some((older) => {
+    return accepted.some((older) => {
       const endMs = older.endedMs ?? Number.POSITIVE_INFINITY;
       // The loser hears of it before or after the winner.
       return older !== newer && older.answeredMs! < atMs && !older.isLeft && endMs > atMs - 250;
     });
-    return isFlip ? [atMs] : [];
   });
 }
 
-function mostWithin(timesMs: readonly number[]): number {
-  const counts = timesMs.map(
-    (fromMs) => timesMs.filter((ms) => ms >= fromMs && ms < fromMs + windowMs).length,
-  );
+/**
+ * Each happened some time between question and answer, which a busy machine draws apart: those
+ * count that were within the window whenever they happened.
+ */
+function mostWithin(flips: readonly View[]): number {
+  const counts = flips.map((first) => {
+    const untilMs = first.askedMs + windowMs;
+    // Accepted ones were answered.
+    return flips.filter((flip) => {
+      return flip.answeredMs! >= first.answeredMs! && flip.answeredMs! < untilMs;
+    }).length;
+  });
   return Math.max(0, ...counts);
 }
 
