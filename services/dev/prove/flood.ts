@@ -21,10 +21,10 @@ export function startFlood(options: {
   /** TCP and WebSocket, in turn. */
   readonly urls: readonly string[];
   readonly sockets: number;
-  /** Of their own end; not set: any. */
-  readonly localAddress?: string;
+  /** Of their own end, in turn; not set: any. */
+  readonly localAddresses?: readonly string[];
 }): Flood {
-  const { urls, sockets, localAddress } = options;
+  const { urls, sockets, localAddresses = [] } = options;
   const open = new Set<Socket>();
   const told = { tooMany: 0, later: 0 };
   let ended = 0;
@@ -48,6 +48,7 @@ export function startFlood(options: {
     if (isOver) return;
     const url = new URL(urls[index % urls.length]!); // in bounds by its remainder
     const isTcp = url.protocol === "tcp:";
+    const localAddress = localAddresses[index % localAddresses.length];
     const from = localAddress === undefined ? {} : { localAddress };
     const socket = createConnection({ host: url.hostname, port: Number(url.port), ...from });
     open.add(socket);

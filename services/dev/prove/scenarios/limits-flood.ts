@@ -22,6 +22,8 @@ const accountBurst = 100;
 const packetsRate = 500;
 const packetsBurst = 2000;
 const packetFlooders = 20;
+const coreMax = 80; // %
+const addresses = Array.from({ length: 8 }, (_, index) => `127.0.0.${index + 2}`);
 
 export const scenario: Scenario = {
   name: "limits-flood",
@@ -85,8 +87,8 @@ async function floodNode(trial: Trial): Promise<void> {
   const neighbours = await startNeighbours(ground);
   await Bun.sleep(1000);
   const calm = await neighbours.phase();
-  const sockets = count({ short: 1500, long: 12_000 });
-  const flood = startFlood({ urls: ground.urls, sockets });
+  const sockets = count({ short: 1500, long: 15_000 });
+  const flood = startFlood({ urls: ground.urls, sockets, localAddresses: addresses });
   const seen = await watch(ground, size === "long" ? 20_000 : 3_000);
   const stormy = await neighbours.phase();
   const told = `${flood.ended} connections ended, upgrades told 503: ${flood.told.later}`;
@@ -96,8 +98,9 @@ async function floodNode(trial: Trial): Promise<void> {
   const recoveredMs = performance.now() - endedMs;
 
   const most = "connections of a node that is flooded, at most";
-  const note = `${sockets} dialled all the time`;
+  const note = `${sockets} from 8 addresses dialled all the time`;
   measure({ promise, what: most, atMost: limit, measured: seen.connections, note });
+  tellBusy(trial, seen);
   const what = "descriptors it had open besides, at most";
   measure({ promise, what, measured: seen.descriptors - limit });
   const p99 = `p99 ${calm.p99Ms.toFixed(1)} ms before, ${stormy.p99Ms.toFixed(1)} ms meanwhile`;
@@ -115,11 +118,26 @@ interface Seen {
   readonly connections: number;
   readonly descriptors: number;
   readonly unready: number;
+  readonly cpuSeconds: number;
+  readonly refused: number;
+  readonly seconds: number;
+}
+
+/** They dial as fast as they are refused, as far as one process can. */
+function tellBusy({ measure, size }: Trial, { cpuSeconds, refused, seconds }: Seen): void {
+  const note = `${Math.round(refused / seconds).toLocaleString("en")} refused a second`;
+  const what = "of a core, to refuse all others";
+  const bound = size === "long" ? { atMost: coreMax } : {};
+  measure({ promise, what, ...bound, measured: (100 * cpuSeconds) / seconds, unit: "%", note });
 }
 
 async function watch(ground: Lab, ms: number): Promise<Seen> {
   const seen = { connections: 0, descriptors: 0, unready: 0 };
-  const untilMs = performance.now() + ms;
+  const cpu = () => ground.metric("process_cpu_seconds_total");
+  const refusals = () => ground.metric("holdfast_connections_rejected_total");
+  const [cpuBefore, refusedBefore] = [await cpu(), await refusals()];
+  const startedMs = performance.now();
+  const untilMs = startedMs + ms;
   while (performance.now() < untilMs) {
     seen.connections = Math.max(seen.connections, await ground.metric("holdfast_connections"));
     seen.descriptors = Math.max(seen.descriptors, await ground.metric("process_open_fds"));
@@ -127,7 +145,9 @@ async function watch(ground: Lab, ms: number): Promise<Seen> {
     seen.unready += answers.filter(({ ok }) => !ok).length;
     await Bun.sleep(50);
   }
-  return seen;
+  const cpuSeconds = (await cpu()) - cpuBefore;
+  const refused = (await refusals()) - refusedBefore;
+  return { ...seen, cpuSeconds, refused, seconds: (performance.now() - startedMs) / 1000 };
 }
 
 async function logsIn(ground: Lab, account: string): Promise<boolean> {
@@ -144,7 +164,7 @@ async function floodFromOneAddress({ lab, count, measure }: Trial): Promise<void
   const ground = await lab({ edges: 1, settings });
   const { urls } = ground;
   const sockets = count({ short: 300, long: 2000 });
-  const flood = startFlood({ urls, sockets, localAddress: "127.0.0.2" });
+  const flood = startFlood({ urls, sockets, localAddresses: ["127.0.0.2"] });
   await until("the flood to be refused", () => flood.ended > sockets, 15_000);
   const honest = count({ short: 60, long: 500 });
   const tookMs: number[] = [];
