@@ -7,7 +7,7 @@ import type { Lab, LabOptions } from "../lab.ts";
 import type { Move } from "../moves.ts";
 import { measureOutage, type Outage } from "../outage.ts";
 import { displacing, reportOverlaps } from "../pairs.ts";
-import type { Scenario } from "../scenario.ts";
+import type { Scenario, Trial } from "../scenario.ts";
 import { watchTokenApi } from "../token-api.ts";
 
 interface Case extends Pick<Outage, "name" | "sessions"> {
@@ -22,8 +22,7 @@ const tells = {
   oom: "Redis is full and takes no write",
   readonly: "the node writes to a replica: a failover under way, or a wrong address",
   timeout: "Redis hangs, is too slow, or cannot be reached",
-  refused: "nobody listens at Redis's address",
-  loading: "Redis has started and reads its data",
+  refused: "nobody listens at Redis's address, or who does still reads its data",
 } as const;
 
 const server = ({ servers }: Lab): Server => servers.redis[0]!; // there is always one
@@ -55,7 +54,7 @@ const durable: readonly Case[] = [
   {
     ...{
       name: "Redis killed, back after loading its data",
-      reason: "loading",
+      reason: "refused", // nothing is asked of it before it is ready
       sessions: "kept",
       isLongOnly: true,
     },
@@ -77,13 +76,24 @@ const linked: readonly Case[] = [
   },
 ];
 
-/** Each key takes so long to load that Redis says LOADING for some seconds. */
-const slowToLoad = ["--appendonly", "yes", "--key-load-delay", "500"];
+/**
+ * Redis reads its data for some seconds, however much there is: it sleeps at each command of its
+ * log, or, where the number is negative, a moment at one of so many.
+ */
+function slowToLoad({ count }: Pick<Trial, "count">): readonly string[] {
+  const eachUs = 60_000 / count({ short: 120, long: 3_000 });
+  const delay = eachUs > sleepUs ? eachUs - sleepUs : -sleepUs / eachUs;
+  return ["--appendonly", "yes", "--key-load-delay", String(Math.round(delay))];
+}
 
-const grounds: readonly (readonly [LabOptions, readonly Case[]])[] = [
-  [{}, plain],
-  [{ redisArgs: slowToLoad }, durable],
-  [{ isLinked: true }, linked],
+const sleepUs = 56; // the shortest that Linux allows by default
+
+type GroundOf = (trial: Trial) => LabOptions;
+
+const grounds: readonly (readonly [GroundOf, readonly Case[]])[] = [
+  [() => ({}), plain],
+  [(trial) => ({ redisArgs: slowToLoad(trial) }), durable],
+  [() => ({ isLinked: true }), linked],
 ];
 
 const cases = new Map(
@@ -118,9 +128,10 @@ export const scenario: Scenario = {
   ],
   shows: "Redis may go for 30 s, however it goes: who is in stays in, who comes is told to wait",
   async run(trial) {
-    for (const [options, all] of grounds) {
+    for (const [groundOf, all] of grounds) {
       const some = all.filter(({ isLongOnly }) => trial.size === "long" || !isLongOnly);
       if (some.length === 0) continue;
+      const options = groundOf(trial);
       const lab = await trial.lab(options);
       const api = await watchTokenApi(lab);
       // It has no link of its own that could be cut.
