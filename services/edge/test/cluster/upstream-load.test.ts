@@ -7,7 +7,13 @@
  */
 import { expect, test } from "bun:test";
 import type { Wire } from "@holdfast/client/wire";
-import { bodyBytesMax, decodeErrorBody, encodeRequest } from "@holdfast/protocol";
+import {
+  bodyBytesMax,
+  decodeErrorBody,
+  encodeRequest,
+  encodeResponse,
+  type Packet,
+} from "@holdfast/protocol";
 import type { Msg, NatsConnection } from "nats";
 import { until } from "../support/arrivals.ts";
 import { type Rig, startRig, subscribe } from "../support/nats-rig.ts";
@@ -83,8 +89,11 @@ async function ask(wire: Wire, name: string, share: number, tally: Tally): Promi
       wire.sendBytes(encodeRequest(1, command, id, timeoutMs, Buffer.from(`${name}:${id}`)));
     }
     const answer = await wire.next(10_000);
-    if (answer.type === "request") continue; // a heartbeat
-    if (answer.type !== "response") throw new Error(`Got a ${answer.type}`);
+    if (answer.type === "request") {
+      wire.sendBytes(encodeResponse(1, answer.command, answer.requestId, 0, answer.body));
+      continue; // a heartbeat
+    }
+    if (answer.type !== "response") throw new Error(`Got a ${answer.type}: ${inWords(answer)}`);
     const { status, requestId, body } = answer;
     const sentMs = waiting.get(requestId);
     if (sentMs === undefined) throw new Error(`Answered twice: ${requestId}`);
@@ -97,6 +106,10 @@ async function ask(wire: Wire, name: string, share: number, tally: Tally): Promi
     tally.answered++;
     got++;
   }
+}
+
+function inWords({ body }: Packet): string {
+  return new TextDecoder().decode(body);
 }
 
 function p99(values: readonly number[]): number {
@@ -115,7 +128,10 @@ test(
   async () => {
     const rig = await startRig(natsConfig);
     const edge = await rig.edge({
-      settings: { EDGE_REQUEST_RATE: 0, EDGE_ACCOUNT_REQUEST_RATE: 0 },
+      settings: {
+        ...{ EDGE_REQUEST_RATE: 0, EDGE_ACCOUNT_REQUEST_RATE: 0 },
+        ...{ EDGE_INBOUND_PACKETS_PER_SECOND: 0, EDGE_INBOUND_BYTES_PER_SECOND: 0 },
+      },
     });
     const tally: Tally = { statuses: new Map(), absentMs: [], timedOutMs: [], answered: 0 };
     const isOver = () => tally.answered >= total;
