@@ -196,6 +196,16 @@ export const bugs: readonly Bug[] = [
     mayBreak: ["nemesis"],
   },
   {
+    name: "requests-said-twice",
+    what: "a request goes to its upstream twice, and the second answer is dropped",
+    file: "services/edge/src/upstream/nats.ts",
+    find: "link.send(bodyAt, end);",
+    replace:
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: a text of the product
+      "const again = publishOptions(`${inbox}${call.number}`, bytes.slice(at, bodyAt)); link.send(bodyAt, end); link.publish(route.subject, body, again);",
+    reds: ["nats-away", "redis-away"],
+  },
+  {
     name: "intervals-by-wall-clock",
     what: "deadlines, heartbeats and rates follow a clock that is set",
     file: "packages/runtime/src/clock.ts",

@@ -19,6 +19,7 @@ const failoverMsMax = 15_000;
 export const scenario: Scenario = {
   name: "failover-lost-login",
   promises: [promise],
+  makesStale: "long",
   moves: [
     {
       row: "A6",
