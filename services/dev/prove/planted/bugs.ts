@@ -51,9 +51,9 @@ export const bugs: readonly Bug[] = [
     name: "winner-kicked",
     what: "who displaces somebody on its own node is closed behind them",
     file: "services/edge/src/handlers/losers.ts",
-    find: "if (name === node.id) closeLosers(node, { displaced, takenOver }, 0);",
+    find: "if (name === node.id) closeLosers(node, { account, displaced, takenOver }, 0);",
     replace:
-      "if (name === node.id) setTimeout(closeLosers, 0, node, { takenOver, displaced: displaced.flatMap((one) => [one, { connection: by.id, generation: 0 }]) }, 0);",
+      "if (name === node.id) setTimeout(closeLosers, 0, node, { account, takenOver, displaced: displaced.flatMap((one) => [one, { connection: by.id, generation: 0 }]) }, 0);",
     reds: ["takeovers"],
   },
   {

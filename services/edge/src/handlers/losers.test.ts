@@ -18,10 +18,10 @@ function createRig() {
     peer,
     ...{ clock: made.clock, metric: made.metric },
     ended: (generation: number) => closeEnded(made.node, [{ connection: peer.id, generation }]),
-    news: (generation: number, delayMs = 12) =>
+    news: (generation: number, delayMs = 12, account = "anna") =>
       closeLosers(
         made.node,
-        { displaced: [{ connection: peer.id, generation }], takenOver: [] },
+        { account, displaced: [{ connection: peer.id, generation }], takenOver: [] },
         delayMs,
       ),
   };
@@ -41,6 +41,14 @@ describe("closeLosers", () => {
     enter(peer, session(8));
 
     expect(news(7)).toEqual([peer.id]);
+    expect(peer.phase.at).toBe("open");
+  });
+
+  test("connection of another account stays, and is settled", () => {
+    const { peer, news } = createRig();
+    enter(peer, session(7));
+
+    expect(news(7, 12, "bob")).toEqual([peer.id]);
     expect(peer.phase.at).toBe("open");
   });
 

@@ -10,6 +10,8 @@ import { notify } from "../notices.ts";
 import { close, type Peer } from "../peer.ts";
 
 export interface Losers {
+  /** Whose seats they were: a connection that serves another is meant by mistake, and stays. */
+  readonly account: string;
   readonly displaced: readonly Loser[];
   readonly takenOver: readonly Loser[];
 }
@@ -29,7 +31,7 @@ export function tellLosers(node: EdgeNode, by: Peer, claim: Claim): void {
   for (const name of nodes) {
     const displaced = losersOn(name, lost.displaced);
     const takenOver = losersOn(name, lost.takenOver);
-    if (name === node.id) closeLosers(node, { displaced, takenOver }, 0);
+    if (name === node.id) closeLosers(node, { account, displaced, takenOver }, 0);
     else {
       node.kicks.tell(name, { account, by: by.seat, displaced, takenOver, atMs });
     }
@@ -52,6 +54,7 @@ function losersOn(node: string, seats: readonly LostSeat[]): Loser[] {
  */
 export function closeLosers(node: EdgeNode, losers: Losers, delayMs: number): string[] {
   const settled: string[] = [];
+  const { account } = losers;
   const lists = [
     [losers.displaced, "displaced"],
     [losers.takenOver, "takenOver"],
@@ -59,7 +62,8 @@ export function closeLosers(node: EdgeNode, losers: Losers, delayMs: number): st
   for (const [list, ending] of lists) {
     for (const { connection, generation } of list) {
       const peer = node.hub.peers.get(connection);
-      if (peer === undefined || lose(peer, { generation, ending, delayMs })) {
+      const isOther = peer?.phase.at === "open" && peer.phase.held.session.account !== account;
+      if (peer === undefined || isOther || lose(peer, { generation, ending, delayMs })) {
         settled.push(connection);
       }
     }
