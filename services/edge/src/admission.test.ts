@@ -247,6 +247,21 @@ describe("isOpen", () => {
     expect(await told()).toEqual(["waits", "waits", "waits"]);
   });
 
+  test("whoever has passed waits, though the queue is longer than thought", async () => {
+    const { admission } = start({ loginBurst: 3, redisInFlightMax: 1 }); // the burst waits, too
+    const passed = createPeers(8);
+    for (const peer of passed) {
+      expect(admission.isOpen(0)).toBe(true);
+      admission.placed(peer);
+    }
+
+    const told = enterAll(admission, passed, "reconnect");
+    const other = enterAll(admission, createPeers(1), "reconnect");
+
+    expect(await told()).toEqual(["in", ...Array(7).fill("waits")]);
+    expect(await other()).toEqual(["late"]);
+  });
+
   test("who leaves before the login gives the place back, unless its time is over", () => {
     const { admission, state } = start();
     const passed = createPeers(7);

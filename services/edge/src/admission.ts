@@ -136,7 +136,8 @@ export function createAdmission(options: {
 
   function enter(peer: Peer, kind: LoginKind): Promise<Verdict> | null {
     const nowMs = now();
-    const isExpected = peer.placeMs > 0 || hasPlace(nowMs);
+    const isPlaced = peer.placeMs > 0;
+    const isExpected = isPlaced || hasPlace(nowMs);
     peer.placeMs = 0;
     if (waiting.size === 0 && inFlight < redisInFlightMax) {
       if (take(bucket, loginRate, loginBurst, nowMs)) {
@@ -145,7 +146,8 @@ export function createAdmission(options: {
         return null;
       }
     }
-    const isFull = !isExpected || waiting.size * eachMs > loginQueueMs;
+    // By a hair the queue may be longer than thought when a place was kept: that one waits.
+    const isFull = !isExpected || (!isPlaced && waiting.size * eachMs > loginQueueMs);
     if (isFull || (kind === "auth" && isAway())) {
       metrics.loginAdmitted("refused", null);
       return none;
