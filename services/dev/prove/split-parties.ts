@@ -3,6 +3,7 @@
  * connection must be left when the network is whole again.
  */
 import { until } from "./ground.ts";
+import { inTurn } from "./in-turn.ts";
 import type { Lab, LabEdge } from "./lab.ts";
 import type { OldPrimary } from "./split-store.ts";
 import type { Visit } from "./visit.ts";
@@ -25,7 +26,6 @@ export interface Guest {
   readonly visits: Visit[];
 }
 
-const atOnce = 20;
 const patienceMs = 20_000;
 
 /** The lonely node's first, then the others', each of them on both transports. */
@@ -131,17 +131,4 @@ export async function isSettled(
     if (seat !== undefined && !left[0]!.view.sid.endsWith(`.${seat.sid}`)) return false;
   }
   return true;
-}
-
-/** A few at a time, so that no login waits long enough to be given up. */
-export async function inTurn<Item, Result>(
-  items: readonly Item[],
-  act: (item: Item, at: number) => Promise<Result>,
-): Promise<Result[]> {
-  const results: Result[] = [];
-  for (let at = 0; at < items.length; at += atOnce) {
-    const some = items.slice(at, at + atOnce);
-    results.push(...(await Promise.all(some.map((item, index) => act(item, at + index)))));
-  }
-  return results;
 }

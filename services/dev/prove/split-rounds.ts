@@ -6,6 +6,7 @@
  */
 import type { Server } from "@holdfast/servers";
 import { until } from "./ground.ts";
+import { inTurn } from "./in-turn.ts";
 import type { Lab } from "./lab.ts";
 import { isPrimary, primariesOf } from "./redis-line.ts";
 import type { Trial } from "./scenario.ts";
@@ -13,7 +14,6 @@ import {
   comeBack,
   type Guest,
   gatherGuests,
-  inTurn,
   isSettled,
   logInLonely,
   sidesOf,

@@ -7,6 +7,7 @@
 import type { Server } from "@holdfast/servers";
 import { spread } from "../figures.ts";
 import { until } from "../ground.ts";
+import { inTurn } from "../in-turn.ts";
 import type { Lab } from "../lab.ts";
 import { askRedis, primariesOf, replicated } from "../redis-line.ts";
 import type { Scenario, Trial } from "../scenario.ts";
@@ -127,19 +128,6 @@ async function playRound(trial: Trial, lab: Lab, round: number): Promise<Round> 
   await revive(victim, isKilled);
   healed();
   return { pairs, healedMs, promotedMs };
-}
-
-/** A few at a time, so that no login waits long enough to be given up. */
-async function inTurn<T>(
-  names: readonly string[],
-  act: (name: string, index: number) => Promise<T>,
-): Promise<T[]> {
-  const results: T[] = [];
-  for (let at = 0; at < names.length; at += 20) {
-    const some = names.slice(at, at + 20);
-    results.push(...(await Promise.all(some.map((name, index) => act(name, at + index)))));
-  }
-  return results;
 }
 
 /** Its replicas are sent away, and may not come back; everybody else is served as before. */

@@ -6,9 +6,9 @@ import { openWire } from "@holdfast/client/wire";
 import { Command, encodeAuthRequest, encodeReconnectRequest } from "@holdfast/protocol";
 import { createSecret, formatSessionId, formatToken, tagOf } from "@holdfast/session";
 import { quantile } from "../figures.ts";
+import { inTurn } from "../in-turn.ts";
 import type { Lab } from "../lab.ts";
 import type { Scenario, Trial } from "../scenario.ts";
-import { inTurn } from "../split-parties.ts";
 import type { Visit } from "../visit.ts";
 
 /** By which of two nodes a session is opened: those of the second are over soon. */
