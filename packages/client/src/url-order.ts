@@ -26,7 +26,8 @@ export function createUrlOrder(options: {
     },
     next(wasOpen) {
       at++;
-      if (first === null && (wasOpen || at === round.length))
+      const isOver = wasOpen || at === round.length;
+      if (first === null && isOver)
         begin(round[at - 1]!); // was in bounds
       else at %= round.length;
     },
