@@ -49,7 +49,7 @@ export const limitSettings = {
       "The queue of logins, in time at their rate; more get 7 / 503. EDGE_RECONNECT_HOLD_MS at most",
   }),
   EDGE_REDIS_IN_FLIGHT_MAX: integer({
-    default: 256,
+    default: 64,
     min: 1,
     max: 100_000,
     unit: "calls",

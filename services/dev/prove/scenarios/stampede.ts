@@ -18,7 +18,7 @@ const promise = 6;
 const pauseMs = 2_000; // of the slower kind of client, before it comes back
 const stallMsMax = 100;
 /** Of the product, for the wave that leaves them as they are. */
-const defaults = { rate: 2_000, burst: 500, inFlightMax: 256 };
+const defaults = { rate: 2_000, burst: 500, inFlightMax: 64 };
 /** For storms at which each machine is fast enough: logins a second of each survivor, and so on. */
 const paced = {
   short: { rate: 150, burst: 75, inFlightMax: 64 },
