@@ -23,7 +23,8 @@ export interface ArrivalCount {
   count: number;
 }
 
-export const arrivalsPerTurn = 64;
+/** With what each of them sends it is about a millisecond, on both ports two. */
+export const arrivalsPerTurn = 16;
 
 export function createArrivals<S extends Arriving>(options: {
   readonly waiting: ArrivalCount;
