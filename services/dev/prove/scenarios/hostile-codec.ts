@@ -1,14 +1,14 @@
 /**
- * Promise 8 without sockets: mutants of valid packets and of the vectors against the decoder, in
- * this process. Two million of them run with the tests of the codec; here, in the long form, 20.
+ * Promise 8 without sockets: mutants of valid packets and of the vectors against the decoder. Two
+ * million of them run with the tests of the codec; here, in the long form, 20.
  */
 import { readSamples } from "../../test/attack.ts";
-import { checkTruncations, fuzzLimits, runCodecFuzz } from "../../test/fuzz/codec-fuzz.ts";
-import { readSeeds } from "../../test/fuzz/seeds.ts";
+import { checkTruncations, fuzzLimits } from "../../test/fuzz/codec-fuzz.ts";
+import { runMutants } from "../mutants.ts";
 import type { Scenario } from "../scenario.ts";
 
 const mebibyte = 1024 * 1024;
-/** At the highest, with what is not collected yet: this process is not told to collect it. */
+/** At the highest, with what is not collected yet: their process is not told to collect it. */
 const grownMax = 32;
 const toldMax = 5; // of each kind, with what it takes to see them again
 
@@ -20,11 +20,10 @@ export const scenario: Scenario = {
   async run({ count, measure, seed, log }) {
     const packets = count({ short: 100_000, long: 20_000_000 });
     const broken = { mutants: 0, truncations: 0 };
-    const counted = (kind: keyof typeof broken) => (failure: Error) => {
-      if (broken[kind]++ < toldMax) log(`${failure.message}: ${String(failure.cause)}`);
+    const counted = (kind: keyof typeof broken) => (words: string) => {
+      if (broken[kind]++ < toldMax) log(words);
     };
-    const fuzz = { seeds: await readSeeds(), seed, packets, onBroken: counted("mutants") };
-    const report = await runCodecFuzz(fuzz);
+    const report = await runMutants({ seed, packets }, counted("mutants"));
 
     log(JSON.stringify(report.faults));
     const promise = 8;
@@ -42,7 +41,10 @@ export const scenario: Scenario = {
       ...grown,
     });
     const samples = await readSamples();
-    const truncations = checkTruncations(samples, fuzzLimits, counted("truncations"));
+    const isCut = counted("truncations");
+    const truncations = checkTruncations(samples, fuzzLimits, (failure) => {
+      isCut(`${failure.message}: ${String(failure.cause)}`);
+    });
     const cut = "truncations of vectors that are read otherwise when they are cut";
     const cuts = { measured: broken.truncations, note: `${truncations} truncations` };
     measure({ promise, what: cut, exactly: 0, ...cuts });
