@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from "bun:test";
 import { gzipSync } from "node:zlib";
-import { faultIn, join } from "../test/feed.ts";
-import { compressBody, decompressBody, gzipBody } from "./gzip.ts";
+import { faultIn, faultOf, join } from "../test/feed.ts";
+import { compressBody, decompressBody, gzipBody, inflateLater } from "./gzip.ts";
 
 const kibibyte = 1024;
 const mebibyte = 1024 * kibibyte;
@@ -80,6 +80,41 @@ describe("decompressBody", () => {
 
     expect(Buffer.isBuffer(body)).toBe(false);
     expect(body.buffer.byteLength).toBe(10);
+  });
+});
+
+describe("inflateLater", () => {
+  const random = crypto.getRandomValues(new Uint8Array(1000));
+  const zeros = gzipBody(new Uint8Array(mebibyte));
+  const lying = (claim: number) => {
+    const lie = zeros.slice();
+    new DataView(lie.buffer).setUint32(lie.length - 4, claim, true);
+    return lie;
+  };
+  const cases: readonly (readonly [what: string, body: Uint8Array, limit: number])[] = [
+    ["as large as its limit", zeros, mebibyte],
+    ["a byte larger than its limit", zeros, mebibyte - 1],
+    ["larger than many pieces", zeros, 4 * mebibyte],
+    ["nothing", gzipBody(new Uint8Array(0)), 0],
+    ["that became no smaller", gzipBody(random), mebibyte],
+    ["of a large member and a small one", join([zeros, gzipBody(random)]), 2 * mebibyte],
+    ["of a small member and a large one", join([gzipBody(random), zeros]), 2 * mebibyte],
+    ["of two members that are too large together", join([zeros, zeros]), 2 * mebibyte - 1],
+    ["that is cut", zeros.subarray(0, -5), 2 * mebibyte],
+    ["of three bytes", zeros.subarray(0, 3), mebibyte],
+    ["that says it is nothing", lying(0), mebibyte],
+    ["that says it is smaller", lying(mebibyte - 1), mebibyte],
+    ["that says it is larger", lying(mebibyte + 1), 2 * mebibyte],
+    ["that says it is as large as can be", lying(0xffffffff), 2 * mebibyte],
+    ["with a byte behind it", join([zeros, Uint8Array.of(1)]), 2 * mebibyte],
+  ];
+
+  test.each(cases)("body %s is what decompressBody makes of it", async (_, body, limit) => {
+    const later = await inflateLater(body, limit).catch((error: unknown) => error);
+
+    const fault = later instanceof Uint8Array ? null : faultOf(later);
+    expect(fault).toBe(faultIn(() => decompressBody(body, limit)));
+    if (later instanceof Uint8Array) expect(later).toEqual(decompressBody(body, limit));
   });
 });
 
