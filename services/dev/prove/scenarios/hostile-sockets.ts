@@ -39,6 +39,7 @@ const crowdLeast = 2000;
 const honest = { short: 20, long: 100 };
 /** Of an attack beside neighbours, at least: some 300 of their requests. */
 const besideMs = 2000;
+const besidePauseMs = 300;
 
 const quick = {
   EDGE_ALLOW_SHORT_TIMERS: "true",
@@ -135,9 +136,11 @@ async function burdenBeside(trial: Trial): Promise<void> {
       what: burden.what,
       async run(lab, edge) {
         const startedMs = performance.now();
-        // Some are over in a moment, of which there is no p99.
-        do await burden.run(siteOf(lab, edge, true), burden.attackers.short);
-        while (performance.now() - startedMs < besideMs);
+        // Some are over in a moment, of which there is no p99: they come again.
+        do {
+          await burden.run(siteOf(lab, edge, true), burden.attackers.short);
+          await Bun.sleep(besidePauseMs);
+        } while (performance.now() - startedMs < besideMs);
       },
     }),
   );

@@ -23,6 +23,8 @@ const packetsRate = 500;
 const packetsBurst = 2000;
 const packetFlooders = 20;
 const coreMax = 80; // %
+/** Of strangers beside neighbours: its first tenth of a second, in which it fills the node, is not all. */
+const floodMs = 10_000;
 const addresses = Array.from({ length: 8 }, (_, index) => `127.0.0.${index + 2}`);
 
 export const scenario: Scenario = {
@@ -266,7 +268,7 @@ async function floodBeside(trial: Trial): Promise<void> {
     what: "more connections than may be",
     async run(lab, edge) {
       const flood = startFlood({ urls: lab.edges[edge]!.urls, sockets }); // there are two
-      await Bun.sleep(ms);
+      await Bun.sleep(floodMs);
       await flood.stop();
     },
   };
