@@ -45,7 +45,7 @@ describe("createCompression", () => {
 
   test("compressing that would take all the time gets its share of it", () => {
     const { state, times } = scene({ cpuPercent: 20, lookMs: 1 });
-    expect(done(times(8))).toBe(8); // what was not used before is good for 5 ms
+    expect(done(times(4))).toBe(4); // what was not used before is good for 2 ms
     const startMs = state.nowMs;
 
     const later = done(times(1000));
@@ -60,10 +60,10 @@ describe("createCompression", () => {
     times(100);
 
     state.nowMs += 3_600_000;
-    const burst = times(10);
+    const burst = times(5);
 
-    // Of 5 ms each takes 1, and 0.4 come back until the next.
-    expect(burst.map((result) => result !== null)).toEqual([...Array(9).fill(true), false]);
+    // Of 2 ms each takes 1, and 0.4 come back until the next.
+    expect(burst.map((result) => result !== null)).toEqual([...Array(4).fill(true), false]);
   });
 
   test("all of the time is no bound, none of it compresses nothing", () => {

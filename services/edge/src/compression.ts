@@ -9,10 +9,10 @@ import { bodyBytesMax, compressBody } from "@holdfast/protocol";
 export type Compress = (body: Uint8Array) => Uint8Array | null;
 
 /**
- * What has not been used is good for as much later: the share of so long, which is a few
- * milliseconds. It is used within one turn, and everybody else waits for it.
+ * What has not been used is good for as much later: the share of so long, which is two
+ * milliseconds by default. It is used within one turn, and everybody else waits for it.
  */
-const windowMs = 25;
+const windowMs = 10;
 
 export function createCompression(options: {
   readonly gzipMinBytes: number;
