@@ -18,6 +18,8 @@ export interface Site {
   readonly outboundBytesMax: number;
   /** Between two bytes of somebody who drips. */
   readonly dripMs: number;
+  /** So many begin, and as many more 5 ms later. */
+  readonly atOnce: number;
 }
 
 export interface Ended {
@@ -42,7 +44,6 @@ export interface Burden {
 export const kibibyte = 1024;
 export const mebibyte = 1024 * kibibyte;
 export const patienceMs = 20_000; // beyond the bound
-const atOnce = 200;
 
 /** Of a connection by itself, before login. */
 export const strangerBytes = () => 16 * kibibyte;
@@ -54,8 +55,9 @@ export const mute = [told(CloseCode.heartbeatTimeout)];
 /** Or cut off in the middle of what waited. */
 export const slow = ["nothing", told(CloseCode.serverError)];
 
-/** All of them at once; each ends by itself. */
+/** All of them, as many at once as the site says; each ends by itself. */
 export async function all(
+  { atOnce }: Site,
   attackers: number,
   one: (index: number) => Promise<Ended>,
 ): Promise<readonly Ended[]> {

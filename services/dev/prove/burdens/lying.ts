@@ -24,7 +24,7 @@ function refused(
   return {
     ...{ what, attackers, told: spoiled, boundMs: () => atOnceMs, bytesMax: () => bytesMax },
     run: (site, count) =>
-      all(count, async (index) => {
+      all(site, count, async (index) => {
         const url = index % 4 < 2 ? site.tcp : site.ws;
         const wire = await come(site, url, "both", index);
         const startedMs = performance.now();
@@ -60,7 +60,7 @@ export const inflatingBurdens: readonly Burden[] = [
     boundMs: () => 2 * atOnceMs,
     bytesMax: () => 0, // two at a time for all of them: it is garbage at once
     run: (site, count) =>
-      all(count, async (index) => {
+      all(site, count, async (index) => {
         const wire = await come(site, index % 2 === 0 ? site.tcp : site.ws, "known", index);
         const startedMs = performance.now();
         const options = { isCompressed: true };
@@ -81,7 +81,7 @@ export const endlessBurdens: readonly Burden[] = [
     told: ["ws 1009", "nothing", ...late],
     bytesMax: () => 2 * mebibyte,
     run: (site, count) =>
-      all(count, async (index) => {
+      all(site, count, async (index) => {
         const wire = await come(site, site.ws, "both", index);
         const startedMs = performance.now();
         let hasEnded = false;

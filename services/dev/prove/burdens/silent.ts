@@ -28,7 +28,7 @@ export const silentBurdens: readonly Burden[] = [
     boundMs: (site) => site.handshakeTimeoutMs,
     told: ["nothing"],
     bytesMax: strangerBytes,
-    run: (site, count) => all(count, () => wait(site.tcp, "", site.handshakeTimeoutMs)),
+    run: (site, count) => all(site, count, () => wait(site.tcp, "", site.handshakeTimeoutMs)),
   },
   {
     what: "half a handshake",
@@ -38,7 +38,7 @@ export const silentBurdens: readonly Burden[] = [
     told: ["nothing"],
     bytesMax: strangerBytes,
     run: (site, count) =>
-      all(count, () => wait(site.tcp, hello.subarray(0, 1), site.handshakeTimeoutMs)),
+      all(site, count, () => wait(site.tcp, hello.subarray(0, 1), site.handshakeTimeoutMs)),
   },
   {
     what: "silence after the handshake, TCP and WebSocket",
@@ -48,7 +48,7 @@ export const silentBurdens: readonly Burden[] = [
     told: late,
     bytesMax: strangerBytes,
     run: (site, count) =>
-      all(count, async (index) => {
+      all(site, count, async (index) => {
         const wire = await come(site, index % 2 === 0 ? site.tcp : site.ws, "stranger", index);
         return endOfWire(wire, performance.now(), site.authTimeoutMs);
       }),
@@ -62,7 +62,7 @@ export const silentBurdens: readonly Burden[] = [
     bytesMax: () => 32 * kibibyte,
     run(site, count) {
       const half = "GET /v2 HTTP/1.1\r\nHost: x\r\nX-a: ";
-      return all(count, () => wait(site.ws, half, site.handshakeTimeoutMs, site.dripMs));
+      return all(site, count, () => wait(site.ws, half, site.handshakeTimeoutMs, site.dripMs));
     },
   },
   {
@@ -72,7 +72,7 @@ export const silentBurdens: readonly Burden[] = [
     boundMs: (site) => site.handshakeTimeoutMs,
     told: ["nothing"],
     bytesMax: strangerBytes,
-    run: (site, count) => all(count, () => wait(site.ws, "", site.handshakeTimeoutMs)),
+    run: (site, count) => all(site, count, () => wait(site.ws, "", site.handshakeTimeoutMs)),
   },
 ];
 
@@ -85,7 +85,7 @@ export const drippingBurdens: readonly Burden[] = [
     told: late,
     bytesMax: strangerBytes,
     run: (site, count) =>
-      all(count, async (index) => {
+      all(site, count, async (index) => {
         const wire = await come(site, site.tcp, "stranger", index);
         return drip(site, wire, 60_000, site.authTimeoutMs);
       }),
@@ -98,7 +98,7 @@ export const drippingBurdens: readonly Burden[] = [
     told: mute,
     bytesMax: () => 32 * kibibyte,
     run: (site, count) =>
-      all(count, async (index) => {
+      all(site, count, async (index) => {
         const wire = await come(site, site.tcp, "known", index);
         return drip(site, wire, mebibyte, site.heartbeatTimeoutMs);
       }),
@@ -111,7 +111,7 @@ export const drippingBurdens: readonly Burden[] = [
     told: mute,
     bytesMax: () => 32 * kibibyte,
     run: (site, count) =>
-      all(count, async (index) => {
+      all(site, count, async (index) => {
         const wire = await come(site, site.tcp, "known", index);
         const startedMs = performance.now();
         wire.sendBytes(announcing(mebibyte));

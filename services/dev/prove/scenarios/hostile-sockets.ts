@@ -40,6 +40,9 @@ const honest = { short: 20, long: 100 };
 /** Of an attack beside neighbours, at least: some 300 of their requests. */
 const besideMs = 2000;
 const besidePauseMs = 300;
+const atOnce = 200;
+/** A crowd that logs in at once is a storm, and measured as one. */
+const atOnceBeside = 20;
 
 const quick = {
   EDGE_ALLOW_SHORT_TIMERS: "true",
@@ -135,10 +138,11 @@ async function burdenBeside(trial: Trial): Promise<void> {
     (burden): Attack => ({
       what: burden.what,
       async run(lab, edge) {
+        const site = { ...siteOf(lab, edge, true), atOnce: atOnceBeside };
         const startedMs = performance.now();
         // Some are over in a moment, of which there is no p99: they come again.
         do {
-          await burden.run(siteOf(lab, edge, true), burden.attackers.short);
+          await burden.run(site, burden.attackers.short);
           await Bun.sleep(besidePauseMs);
         } while (performance.now() - startedMs < besideMs);
       },
@@ -153,7 +157,7 @@ function siteOf(lab: Lab, edge: number, isShort: boolean): Site {
   const usual = { handshakeTimeoutMs: 5000, authTimeoutMs: 30_000, heartbeatTimeoutMs: 90_000 };
   const outboundBytesMax = isShort ? mebibyte : 8 * mebibyte;
   const times = isShort ? short : usual;
-  return { lab, tcp, ws, ...times, outboundBytesMax, dripMs: isShort ? 200 : 1000 };
+  return { lab, tcp, ws, ...times, outboundBytesMax, dripMs: isShort ? 200 : 1000, atOnce };
 }
 
 /** Returns how many requests of neighbours were not answered. */

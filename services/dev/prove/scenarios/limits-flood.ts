@@ -23,7 +23,7 @@ const packetsRate = 500;
 const packetsBurst = 2000;
 const packetFlooders = 20;
 const coreMax = 80; // %
-/** Of strangers beside neighbours: its first tenth of a second, in which it fills the node, is not all. */
+/** Of strangers beside neighbours: they fill the node in the first tenth of a second. */
 const floodMs = 10_000;
 const addresses = Array.from({ length: 8 }, (_, index) => `127.0.0.${index + 2}`);
 
