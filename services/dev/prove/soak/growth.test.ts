@@ -7,6 +7,9 @@ const mebibyte = 1024 * 1024;
 const everyMs = 5000;
 
 interface Leak {
+  /** MiB of the first quarter of the time alone, MiB of all of it. */
+  readonly atFirst?: number;
+  readonly always?: number;
   /** An hour. */
   readonly resident?: number; // MiB
   readonly objects?: number; // MiB
@@ -20,7 +23,9 @@ function soakOf(minutes: number, leak: Leak): readonly Finding[] {
     const atMs = index * everyMs;
     const hours = atMs / 3_600_000;
     const warm = 95 + 8 * (1 - Math.exp(-atMs / 120_000)) + (leak.resident ?? 0) * hours;
-    const garbage = (index % 25) * 0.8;
+    const isFirst = index * everyMs < (minutes * 60_000) / 4;
+    const held = (isFirst ? (leak.atFirst ?? 0) : 0) + (leak.always ?? 0);
+    const garbage = (index % 25) * 0.8 + held;
     const connections = Math.floor(draw() * 8);
     const edge = (more: number) =>
       new Map([
@@ -57,6 +62,13 @@ describe("tellGrowth", () => {
     const what = "resident memory of edge 2, collected: growth, at most";
 
     expect(brokenIn(60, { resident: 6 })).toEqual([what]);
+  });
+
+  test("a node left alone may hold much before its first full collection, and not after it", () => {
+    expect(brokenIn(60, { atFirst: 80 })).toEqual([]);
+    expect(brokenIn(60, { always: 80 })).toEqual([
+      "resident memory of edge 1, left alone: highest",
+    ]);
   });
 
   test("objects that leak are seen long before the process grows by them", () => {

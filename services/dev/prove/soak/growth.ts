@@ -56,7 +56,8 @@ export function tellGrowth(trial: Trial, looks: readonly Look[], minutes: number
   const [first, second] = [0, 1].map((index) => {
     return lineOf(looks, ofEdge(index, "holdfast_connections_opened_total")).gained;
   });
-  tellAlone(trial, looks.map(residentOf(0)), lineOf(looks, residentOf(0), window), first ?? 0);
+  const alone = looks.map((look): Point => ({ atMs: look.atMs, value: residentOf(0)(look) }));
+  tellAlone(trial, alone, lineOf(looks, residentOf(0), window), first ?? 0);
   const connects = second ?? 0;
   const residentMost = residentInAnHour * (60 / minutes) ** 1.5;
   const residentLine = lineOf(collected, residentOf(1));
@@ -84,18 +85,22 @@ function tellLine(
 
 /**
  * Nobody collects its garbage but the engine, which does so by its own clock and limits: the
- * highest is what counts, and the slope of the lowest is told for the record.
+ * highest after the warm-up is what counts. The highest of all, which may lie before the engine's
+ * first full collection, and the slope of the lowest are told for the record.
  */
 function tellAlone(
   trial: Trial,
-  resident: readonly number[],
+  resident: readonly Point[],
   { perHour, uncertainty }: Line,
   connects: number,
 ): void {
   const of = "resident memory of edge 1, left alone";
-  const highest = { measured: Math.max(...resident), unit: "MiB", atMost: residentMax };
-  const begun = `${resident[0]?.toFixed(1)} in the beginning, ${Math.round(connects)} connects`;
-  trial.measure({ promise, what: `${of}: highest`, ...highest, note: begun });
+  const highestOf = (points: readonly Point[]) => Math.max(...points.map(({ value }) => value));
+  const highest = { measured: highestOf(withoutWarmUp(resident, warmUpPart)), unit: "MiB" };
+  const begun = `${resident[0]?.value.toFixed(1)} in the beginning`;
+  const [all, told] = [highestOf(resident).toFixed(1), `${Math.round(connects)} connects`];
+  const about = `${begun}, ${all} with the warm-up, ${told}`;
+  trial.measure({ promise, what: `${of}: highest`, ...highest, atMost: residentMax, note: about });
   const note = `± ${uncertainty.toFixed(1)}, the lowest of every five minutes`;
   const slope = { measured: perHour, unit: "MiB an hour", note };
   trial.measure({ promise, what: `${of}: growth`, ...slope });
