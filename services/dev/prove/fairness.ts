@@ -6,10 +6,15 @@
  * and does not count.
  */
 import { type Apart, standApart } from "./cores.ts";
-import { quantile } from "./figures.ts";
+import { quantile, spread } from "./figures.ts";
 import { until } from "./ground.ts";
 import type { Lab, LabOptions } from "./lab.ts";
-import { type Neighbours, type PhaseFigures, startNeighbours } from "./neighbours.ts";
+import {
+  type NeighbourPhase,
+  type Neighbours,
+  type PhaseFigures,
+  startNeighbours,
+} from "./neighbours.ts";
 import type { PromiseNumber, Trial } from "./scenario.ts";
 
 export interface Attack {
@@ -37,9 +42,11 @@ export async function judgeNeighbours(
     readonly rounds: number;
     readonly attacks: readonly Attack[];
     readonly factor?: number; // default 2
+    /** So many log in over so long, while each attack lasts. */
+    readonly newcomers?: { readonly count: number; readonly withinMs: number };
   },
 ): Promise<void> {
-  const { promise, settings = {}, rounds, attacks, factor = usualFactor } = options;
+  const { promise, settings = {}, rounds, attacks, factor = usualFactor, newcomers } = options;
   const lab = await trial.lab({ edges: 2, settings, ...options.lab });
   const neighbours = await startNeighbours(lab);
   const apart = standApart(lab, neighbours.pid);
@@ -50,7 +57,7 @@ export async function judgeNeighbours(
     trial.log(`neighbours undisturbed: p99 ${calm.p99Ms.toFixed(1)} ms; ${apart.how}`);
     let unanswered = 0;
     for (const attack of attacks) {
-      const on = { lab, neighbours, apart };
+      const on = { lab, neighbours, apart, ...(newcomers === undefined ? {} : { newcomers }) };
       const cold = await inTurn(on, attack, 1);
       const { own, other } = await inTurn(on, attack, rounds);
       const all = [cold, { own, other }].flatMap((round) => [...round.own, ...round.other]);
@@ -63,6 +70,8 @@ export async function judgeNeighbours(
       const note = `${controlMs.toFixed(1)} under the same attack on another node of that core; rounds ${each}, and ${first} when new; slowest ${slowest}`;
       const what = `neighbours' p99 under ${attack.what}`;
       trial.measure({ promise, what, atMost, measured: middle(own), unit: "ms", note });
+      if (newcomers !== undefined)
+        judgeNewcomers(trial, { promise, factor, what: attack.what, own, other });
     }
     const what = "neighbours' requests without an answer under these attacks";
     trial.measure({ promise, what, exactly: 0, measured: unanswered });
@@ -76,17 +85,30 @@ interface Measured {
   readonly lab: Lab;
   readonly neighbours: Neighbours;
   readonly apart: Apart;
+  readonly newcomers?: { readonly count: number; readonly withinMs: number };
 }
 
+interface Round extends PhaseFigures {
+  /** Who logged in meanwhile. */
+  readonly came: NeighbourPhase;
+}
+
+const nobody: NeighbourPhase = { asked: 0, answered: 0, tookMs: [] };
+
 /** Which comes first changes from round to round. */
-async function inTurn({ lab, neighbours, apart }: Measured, attack: Attack, rounds: number) {
-  const phases: [PhaseFigures[], PhaseFigures[]] = [[], []];
+async function inTurn(
+  { lab, neighbours, apart, newcomers }: Measured,
+  attack: Attack,
+  rounds: number,
+) {
+  const phases: [Round[], Round[]] = [[], []];
   for (let round = 0; round < rounds; round++) {
     for (const edgeIndex of round % 2 === 0 ? [0, 1] : [1, 0]) {
       await attack.prepare?.(lab, edgeIndex);
       await neighbours.phase();
-      await attack.run(lab, edgeIndex);
-      phases[edgeIndex === 0 ? 0 : 1].push(await neighbours.phase());
+      const coming = newcomers && neighbours.newcomers(newcomers.count, newcomers.withinMs);
+      const [came = nobody] = await Promise.all([coming, attack.run(lab, edgeIndex)]);
+      phases[edgeIndex === 0 ? 0 : 1].push({ ...(await neighbours.phase()), came });
       await attack.clear?.(lab);
       apart.place();
       await gone(lab);
@@ -94,6 +116,29 @@ async function inTurn({ lab, neighbours, apart }: Measured, attack: Attack, roun
   }
   const [own, other] = phases;
   return { own, other };
+}
+
+/** All rounds together: a round has too few of them for a p99. */
+function judgeNewcomers(
+  trial: Trial,
+  seen: {
+    readonly promise: PromiseNumber;
+    readonly factor: number;
+    readonly what: string;
+    readonly own: readonly Round[];
+    readonly other: readonly Round[];
+  },
+): void {
+  const { promise, factor } = seen;
+  const tookMs = (rounds: readonly Round[]) => rounds.flatMap(({ came }) => came.tookMs);
+  const [own, other] = [tookMs(seen.own), tookMs(seen.other)];
+  const atMost = factor * quantile(other, 0.99) + constantMs;
+  const note = `${spread(own)}; ${spread(other)} under the same attack on another node of that core`;
+  const what = `newcomers' p99 until they are in under ${seen.what}`;
+  trial.measure({ promise, what, atMost, measured: quantile(own, 0.99), unit: "ms", note });
+  const refused = [...seen.own, ...seen.other].map(({ came }) => came.asked - came.answered);
+  const measured = refused.reduce((sum, each) => sum + each, 0);
+  trial.measure({ promise, what: `newcomers refused under ${seen.what}`, exactly: 0, measured });
 }
 
 async function gone(lab: Lab): Promise<void> {

@@ -8,8 +8,8 @@ import { encodeQueryHandshake, encodeTcpHandshake } from "@holdfast/protocol";
 export interface Flood {
   /** Connections that ended before `stop`: refused, most of them. */
   readonly ended: number;
-  /** Answers of status 429 and 503 to upgrades. */
-  readonly told: { readonly tooMany: number; readonly later: number };
+  /** Answers of status 101, 429 and 503 to upgrades. */
+  readonly told: { readonly welcome: number; readonly tooMany: number; readonly later: number };
   /** With a reset, which leaves nothing behind; resolves when all are gone. */
   stop(): Promise<void>;
 }
@@ -23,10 +23,12 @@ export function startFlood(options: {
   readonly sockets: number;
   /** Of their own end, in turn; not set: any. */
   readonly localAddresses?: readonly string[];
+  /** What each says behind its greeting; default: nothing. */
+  readonly says?: Uint8Array;
 }): Flood {
-  const { urls, sockets, localAddresses = [] } = options;
+  const { urls, sockets, localAddresses = [], says } = options;
   const open = new Set<Socket>();
-  const told = { tooMany: 0, later: 0 };
+  const told = { welcome: 0, tooMany: 0, later: 0 };
   let ended = 0;
   let isOver = false;
   for (let index = 0; index < sockets; index++) dial(index);
@@ -47,14 +49,17 @@ export function startFlood(options: {
   function dial(index: number): void {
     if (isOver) return;
     const url = new URL(urls[index % urls.length]!); // in bounds by its remainder
-    const isTcp = url.protocol === "tcp:";
     const localAddress = localAddresses[index % localAddresses.length];
     const from = localAddress === undefined ? {} : { localAddress };
     const socket = createConnection({ host: url.hostname, port: Number(url.port), ...from });
     open.add(socket);
-    socket.on("connect", () => socket.write(isTcp ? encodeTcpHandshake(greeting) : upgrade(url)));
+    socket.on("connect", () => {
+      socket.write(strangerHello(url));
+      if (says !== undefined) socket.write(says);
+    });
     socket.on("data", (bytes: Buffer) => {
       const status = bytes.subarray(9, 12).toString("latin1");
+      if (status === "101") told.welcome++;
       if (status === "429") told.tooMany++;
       if (status === "503") told.later++;
     });
@@ -66,6 +71,11 @@ export function startFlood(options: {
       setTimeout(() => dial(index), againMs * (0.5 + Math.random()));
     });
   }
+}
+
+/** The handshake of TCP, or the upgrade of WebSocket. */
+export function strangerHello(url: URL): Uint8Array | string {
+  return url.protocol === "tcp:" ? encodeTcpHandshake(greeting) : upgrade(url);
 }
 
 function upgrade(url: URL): string {

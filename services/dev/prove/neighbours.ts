@@ -1,4 +1,7 @@
-/** Healthy clients of a node under attack, one on TCP and one on WebSocket, that never pause. */
+/**
+ * Healthy clients of a node under attack: one on TCP and one on WebSocket that never pause, and
+ * newcomers who log in meanwhile.
+ */
 import { join } from "node:path";
 import type { Wire } from "@holdfast/client/wire";
 import { encodeResponse } from "@holdfast/protocol";
@@ -6,9 +9,13 @@ import { quantile } from "./figures.ts";
 import type { Lab } from "./lab.ts";
 
 export type NeighbourOrder =
-  | { readonly kind: "begin"; readonly tokens: readonly (readonly [url: string, token: string])[] }
+  | { readonly kind: "begin"; readonly tokens: readonly Token[] }
   | { readonly kind: "phase" }
+  /** One after the other, so long apart, whether the one before is in or not. */
+  | { readonly kind: "newcomers"; readonly tokens: readonly Token[]; readonly everyMs: number }
   | { readonly kind: "end" };
+
+type Token = readonly [url: string, token: string];
 
 export interface NeighbourPhase {
   readonly asked: number;
@@ -29,10 +36,17 @@ export interface Neighbours {
   readonly pid: number;
   /** How it went since the last call; never about nothing. */
   phase(): Promise<PhaseFigures>;
+  /**
+   * So many log in over that time, from the first byte of their connection to the answer, and leave
+   * at once. Not while a phase is asked for.
+   */
+  newcomers(count: number, withinMs: number): Promise<NeighbourPhase>;
   stop(): Promise<void>;
 }
 
 const asksLeast = 20;
+/** They leave at once, but one may be seen out later than the next of its account comes. */
+const newcomersOfAnAccount = 10;
 
 export async function startNeighbours(lab: Lab, edgeIndex = 0): Promise<Neighbours> {
   const { urls } = lab.edges[edgeIndex]!; // the caller knows how many there are
@@ -50,10 +64,14 @@ export async function startNeighbours(lab: Lab, edgeIndex = 0): Promise<Neighbou
     child.send(order);
     return promise;
   };
-  const tokens = await Promise.all(
-    urls.map(async (url, index) => [url, await lab.issue(`neighbour-${index}`)] as const),
-  );
-  await ask({ kind: "begin", tokens });
+  const issue = (count: number, prefix: string) =>
+    Promise.all(
+      Array.from({ length: count }, async (_, index) => {
+        const url = urls[index % urls.length]!; // in bounds by its remainder
+        return [url, await lab.issue(`${prefix}-${index}`, newcomersOfAnAccount)] as const;
+      }),
+    );
+  await ask({ kind: "begin", tokens: await issue(urls.length, "neighbour") });
 
   return {
     pid: child.pid,
@@ -70,6 +88,10 @@ export async function startNeighbours(lab: Lab, edgeIndex = 0): Promise<Neighbou
         p99Ms: quantile(told.tookMs, 0.99),
         slowestMs: Math.max(...told.tookMs),
       };
+    },
+    async newcomers(count, withinMs) {
+      const tokens = await issue(count, "newcomer");
+      return ask({ kind: "newcomers", tokens, everyMs: withinMs / count });
     },
     async stop() {
       child.send({ kind: "end" } satisfies NeighbourOrder);
