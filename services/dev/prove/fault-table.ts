@@ -15,18 +15,6 @@ export interface Elsewhere extends Move {
 /** What the kit does not inject. */
 export const elsewhere: readonly Elsewhere[] = [
   {
-    ...{ row: "B5", fault: "an upstream does not answer in time" },
-    ...{ metric: "holdfast_requests_total", label: 'outcome="timeout"' },
-    tells: "requests were answered 1 / 408: `route` says whose upstream is slow",
-    test: "services/edge/test/cluster/upstream.test.ts",
-  },
-  {
-    ...{ row: "B5", fault: "an upstream answers what is no answer" },
-    ...{ metric: "holdfast_upstream_faults_total", label: 'fault="unfit"' },
-    tells: "an upstream is wrong: the log line `upstream_unfit` names it",
-    test: "services/edge/test/cluster/upstream-replies.test.ts",
-  },
-  {
     ...{ row: "C12", fault: "a web page that is not listed connects" },
     ...{ metric: "holdfast_connections_rejected_total", label: 'reason="origin"' },
     tells: "pages of others, or a page of yours that `EDGE_WS_ORIGINS` lacks",
