@@ -54,7 +54,7 @@ export const bugs: readonly Bug[] = [
     find: "if (name === node.id) closeLosers(node, { account, displaced, takenOver }, 0);",
     replace:
       "if (name === node.id) setTimeout(closeLosers, 0, node, { account, takenOver, displaced: displaced.flatMap((one) => [one, { connection: by.id, generation: 0 }]) }, 0);",
-    reds: ["takeovers"],
+    reds: ["damaged-keys", "takeovers"],
   },
   {
     name: "surplus-kept",
@@ -206,6 +206,14 @@ export const bugs: readonly Bug[] = [
     reds: ["nats-away", "redis-away"],
   },
   {
+    name: "answers-crossed",
+    what: "an answer that comes late goes to whoever waits in its place",
+    file: "services/edge/src/upstream/waiting-calls.ts",
+    find: "if (call === null || call.number !== number) return null;",
+    replace: "if (call === null) return null;",
+    reds: ["wrong-upstreams"],
+  },
+  {
     name: "intervals-by-wall-clock",
     what: "deadlines, heartbeats and rates follow a clock that is set",
     file: "packages/runtime/src/clock.ts",
@@ -269,6 +277,23 @@ export const bugs: readonly Bug[] = [
     find: "if (--bucket.connections === 0) accounts.delete(bucket.account);",
     replace: "bucket.connections--;",
     reds: ["soak"],
+  },
+  {
+    name: "addresses-kept",
+    what: "a node remembers the rate of every address that still has one",
+    file: "packages/runtime/src/limiter.ts",
+    find: "if (!recent.has(key) && recent.size >= generationMax) succeed(nowMs);",
+    replace: "",
+    reds: ["many-addresses"],
+  },
+  {
+    name: "strangers-counted-on",
+    what: "a stranger who is closed keeps its place among those who have not logged in",
+    file: "services/edge/src/hub.ts",
+    find: "else count[from]--;",
+    replace: 'else if (from !== "unauthenticated" || to !== "draining") count[from]--;',
+    reds: ["strangers"],
+    mayBreak: ["hostile-packets", "hostile-sockets", "limits-flood"],
   },
   {
     name: "blame-on-the-node",
