@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { inOrder, type Kept, partsOf, readKept, withCatches, withReports } from "./kept.ts";
+import { inOrder, jsonOf, type Kept, partsOf, readKept, withCatches, withReports } from "./kept.ts";
 import { bugs } from "./planted/bugs.ts";
 import type { Run } from "./report.ts";
 import { readScenarios } from "./scenarios.ts";
@@ -47,6 +47,20 @@ describe("results that are kept", () => {
 
     expect(hunted(outcomes)).toMatchObject({ bug: bug!.name, red: [red!], green: null, missed });
     expect(hunted(others)).toMatchObject({ red: [red!], green: bug!.reds.length });
+  });
+
+  test("a curve and a fault have a line each, and what is written is what is read", () => {
+    const faults = [{ atMs: 12, what: "edge-1: SIGKILL" }];
+    const nodes = [{ node: "edge-1", everyMs: 500, residentMiB: [1, 22], descriptors: [3, 4] }];
+    const none = { tokensUsed: 0, resumed: 0, closes: {}, overlapsMs: null, gapsMs: null };
+    const course = { ...none, connections: 1, faults, nodes };
+    const kept = withReports(nothing, [{ run, outcomes: [{ ...outcome("a", 1), course }] }]);
+
+    const text = jsonOf(kept);
+
+    expect(JSON.parse(text)).toEqual(kept);
+    expect(text).toContain('{ "atMs": 12, "what": "edge-1: SIGKILL" }');
+    expect(text).toMatch(/"residentMiB": \[ ?1, 22 ?\],\n/);
   });
 
   test("docs/proof.md shows what docs/proof.json keeps, and nothing else", async () => {

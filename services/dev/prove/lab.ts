@@ -14,6 +14,7 @@ import { connectRedis, createRedisRegistry } from "@holdfast/session/redis";
 import { edgeEnvironment } from "../src/cluster.ts";
 import { type EdgeProcess, startEdgeProcess } from "../src/edge-process.ts";
 import { type Backend, startBackend } from "./backend.ts";
+import { createDiary, type Diary } from "./diary.ts";
 import { type Ground, metric } from "./ground.ts";
 import { type Link, openLink } from "./link.ts";
 import { startNatsTrio } from "./nats-trio.ts";
@@ -75,6 +76,8 @@ export interface Lab extends Ground, Visitors {
   readonly servers: Servers;
   readonly edges: readonly LabEdge[];
   readonly recorder: Recorder;
+  /** What is done to edges, servers and links is in it; what else is done is to be noted. */
+  readonly diary: Diary;
   /** Null unless the lab is fenced. */
   readonly backend: Backend | null;
   metric(name: string, label?: string): Promise<number>;
@@ -92,6 +95,7 @@ export interface Lab extends Ground, Visitors {
   stop(): Promise<void>;
 }
 
+const linkFaults = ["cut", "silence", "swallow", "heal", "reset", "finish"] as const;
 const dayMs = 24 * 60 * 60 * 1000;
 const overlapMs = 1000;
 
@@ -101,18 +105,19 @@ export async function openLab(options: LabOptions, planted: Settings): Promise<L
   const stop = async () => {
     for (const end of stops.splice(0).toReversed()) await end();
   };
+  const diary = createDiary();
   try {
-    const servers = await startServers(options, stops);
+    const servers = noted(await startServers(options, stops), options, diary);
     const edges = await Promise.all(
       Array.from({ length: options.edges ?? 3 }, (_, index) => {
-        return startEdge(index, { options, servers, planted, stops });
+        return startEdge(index, { options, servers, planted, stops, diary });
       }),
     );
     const redis = await connectRedis({ url: servers.redisUrl });
     stops.push(() => redis.close());
     const endsToo = (end: () => Promise<unknown>) => void stops.unshift(end); // ends last
     const registry = createRedisRegistry({ redis });
-    const lab = toLab({ servers, edges, registry, stop, endsToo });
+    const lab = toLab({ servers, edges, registry, diary, stop, endsToo });
     if (options.isFenced !== true) return lab;
     const asking = { views: lab.recorder.views, askers: () => lab.open };
     const backend = await startBackend({ nats: servers.nats, ...asking });
@@ -124,7 +129,7 @@ export async function openLab(options: LabOptions, planted: Settings): Promise<L
   }
 }
 
-type Parts = Pick<Lab, "servers" | "edges" | "registry" | "stop" | "endsToo">;
+type Parts = Pick<Lab, "servers" | "edges" | "registry" | "diary" | "stop" | "endsToo">;
 
 function toLab(parts: Parts): Lab {
   const { edges, registry } = parts;
@@ -192,6 +197,24 @@ async function startServers(
   return { ...redisParts, nats: [server], natsRoutes: [] };
 }
 
+/** A store of the scenario's own is left as it is: it is known there by its servers. */
+function noted(servers: Servers, { redis }: LabOptions, diary: Diary): Servers {
+  const all = (list: readonly Server[], name: string) =>
+    list.map((server, index) => {
+      return diary.noting(`${name}-${index + 1}`, server, ["signal", "restart"]);
+    });
+  const isOwn = typeof redis === "object";
+  return {
+    ...servers,
+    redis: isOwn ? servers.redis : all(servers.redis, "redis"),
+    sentinels: isOwn ? servers.sentinels : all(servers.sentinels, "sentinel"),
+    nats: all(servers.nats, "nats"),
+    natsRoutes: servers.natsRoutes.map((link, index) => {
+      return diary.noting(`routes of nats-${index + 1}`, link, linkFaults);
+    }),
+  };
+}
+
 async function startStore(
   kind: NonNullable<LabOptions["redis"]>,
   args: readonly string[],
@@ -210,19 +233,21 @@ async function startEdge(
     readonly servers: Servers;
     readonly planted: Settings;
     readonly stops: (() => Promise<unknown>)[];
+    readonly diary: Diary;
   },
 ): Promise<LabEdge> {
-  const { options, servers, planted, stops } = context;
+  const { options, servers, planted, stops, diary } = context;
+  const name = `edge-${index + 1}`;
   const nats = servers.nats[index % servers.nats.length]!; // there is one at least
-  const link = async (to: Server | undefined): Promise<Link | null> => {
+  const link = async (to: Server | undefined, what: string): Promise<Link | null> => {
     if (to === undefined || options.isLinked !== true) return null;
     const opened = await openLink(to);
     stops.push(opened.stop);
-    return opened;
+    return diary.noting(`${name} to ${what}`, opened, linkFaults);
   };
-  const redisLink = await link(servers.redis.length === 1 ? servers.redis[0] : undefined);
-  const natsLink = await link(nats);
-  const name = `edge-${index + 1}`;
+  const redis = servers.redis.length === 1 ? servers.redis[0] : undefined;
+  const redisLink = await link(redis, "Redis");
+  const natsLink = await link(nats, "NATS");
   const own = options.settingsOf?.(index, servers) ?? {};
   const edge = await startEdgeProcess({
     name,
@@ -243,15 +268,15 @@ async function startEdge(
     return edge.child.exited;
   });
   const { tcp, ws } = edge.description;
+  const { drain, start } = diary.noting(name, edge, ["drain", "start"]);
   return {
     get description() {
       return edge.description;
     },
     get child() {
-      return edge.child;
+      return diary.noting(name, edge.child, ["signal"]);
     },
-    drain: edge.drain,
-    start: edge.start,
+    ...{ drain, start },
     urls: [tcp, ws],
     redisLink,
     natsLink,

@@ -63,6 +63,7 @@ export async function measureOutage(trial: Trial, lab: Lab, outage: Outage): Pro
     await Bun.sleep(calmMs);
     const residentMiB = await resident(lab);
     beganMs = performance.now();
+    lab.diary.note(`begins: ${outage.name}`);
     await outage.begin();
     crowd.beginReturns();
     const taking = outage.isFailover ? crowd.untilLogins(healTimeoutMs) : null;
@@ -71,6 +72,7 @@ export async function measureOutage(trial: Trial, lab: Lab, outage: Outage): Pro
     const grown = { measured: (await resident(lab)) - residentMiB, unit: "MiB" };
     say({ what: "memory, each edge", atMost: bounds.growthMiB, ...grown });
     endedMs = performance.now();
+    lab.diary.note(`ends: ${outage.name}`);
     await outage.end();
     await heal(outage, crowd, say);
     say({ what: "open connections that ended", exactly: 0, measured: crowd.lost() });

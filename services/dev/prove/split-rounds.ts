@@ -119,6 +119,7 @@ async function splitOnce(trial: Trial, ground: Ground): Promise<Seen> {
   const over = lab.allowOverlap(leaseMs + beyondLeaseMs + putInOrderMs);
   const promoted = await promotion(lab.servers.redis, old.server);
   const cutMs = performance.now();
+  lab.diary.note(`split: the old primary is alone (${round.name})`);
   redis.split(old.server);
   cutRoutes(lab, round);
   const refusing = timeOf(old.isRefusingWrites, 10_000);
@@ -131,6 +132,7 @@ async function splitOnce(trial: Trial, ground: Ground): Promise<Seen> {
   const orderedMs = (await timeOf(isOrdered, 30_000)) - promotedMs;
   const closing = isBrief(round) ? null : await closed(lab, guests, cutMs, 2 * leaseMs + 10_000);
 
+  lab.diary.note("split: healed");
   redis.heal();
   for (const route of lab.servers.natsRoutes) route.heal();
   const healMs = performance.now();

@@ -1,5 +1,7 @@
 /** Runs scenarios one after the other, and collects what they find. */
 import { isApart, runApart } from "./apart.ts";
+import { type Course, courseOf } from "./course.ts";
+import { type Curve, type CurveWatch, watchCurves } from "./curves.ts";
 import { createDraw, seedOf } from "./draw.ts";
 import type { Fencing } from "./inversions.ts";
 import { type Lab, openLab } from "./lab.ts";
@@ -22,6 +24,8 @@ export interface Outcome {
   readonly scenario: string;
   readonly findings: readonly Finding[];
   readonly tookMs: number;
+  /** Not of a scenario that could not be begun, nor of one without a lab. */
+  readonly course?: Course;
 }
 
 const countsInShort = 5; // of broken rules, in words
@@ -51,6 +55,8 @@ async function runHere(scenario: Scenario, options: TrialOptions): Promise<Outco
   const startedMs = performance.now();
   const findings: Finding[] = [];
   const labs: Lab[] = [];
+  const curves: CurveWatch[] = [];
+  const overlapsMs: number[] = [];
   const moves = watchMoves(scenario, {
     size: options.size,
     measure: (measure) => trial.measure(measure),
@@ -72,11 +78,13 @@ async function runHere(scenario: Scenario, options: TrialOptions): Promise<Outco
     async lab(wanted = {}) {
       const lab = await openLab(wanted, options.planted);
       labs.push(lab);
+      curves.push(watchCurves(lab.edges));
       await moves.opened(lab);
       return lab;
     },
     watching: moves.watching,
   };
+  let nodes: readonly Curve[] = [];
   const deadline = Promise.withResolvers<never>();
   const ms = deadlineMs[options.size];
   const timer = setTimeout(() => deadline.reject(new Error(`Not done within ${ms} ms`)), ms);
@@ -90,6 +98,7 @@ async function runHere(scenario: Scenario, options: TrialOptions): Promise<Outco
       const { fencing, ...seen } = await checkFromOutside(lab);
       broken.push(...seen.broken);
       connections += seen.connections;
+      for (const ms of seen.overlapsMs) overlapsMs.push(ms);
       if (fencing !== null) fencings.push(fencing);
     }
     const isStale = [options.size, "always"].includes(scenario.makesStale ?? "");
@@ -104,9 +113,17 @@ async function runHere(scenario: Scenario, options: TrialOptions): Promise<Outco
     report(failed(scenario, error));
   } finally {
     clearTimeout(timer);
+    nodes = curves.flatMap((watch) => watch.stop());
     for (const lab of labs) await lab.stop().catch((error) => options.log(reasonOf(error)));
   }
-  return { scenario: scenario.name, findings, tookMs: performance.now() - startedMs };
+  const outcome = {
+    ...{ scenario: scenario.name, findings },
+    tookMs: performance.now() - startedMs,
+  };
+  if (labs.length === 0) return outcome;
+  const entries = labs.flatMap(({ diary }) => diary.entries);
+  const views = labs.flatMap(({ recorder }) => recorder.views);
+  return { ...outcome, course: courseOf({ startedMs, entries, views, overlapsMs, nodes }) };
 }
 
 function measuresOf(

@@ -119,6 +119,7 @@ async function watchSteps(trial: Trial, lab: Lab, walls: readonly WallClock[]): 
     }
     await Bun.sleep(timeoutMs / 3);
     stepped += by;
+    lab.diary.note(`clocks: set by ${by} s`);
     const before = await stallsOf(lab);
     await Promise.all(walls.map((wall, index) => wall.set(startSeconds[index]! + stepped)));
     refused.push(...(await moveAround(lab, `moves-${step}`)));

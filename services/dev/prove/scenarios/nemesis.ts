@@ -98,9 +98,15 @@ async function play(
     const one = next([]);
     const both = [...one, ...(size === "long" && round % 3 === 2 ? next(one) : [])];
     told.push(both.map(({ what }) => what).join(" and "));
-    for (const fault of both) await fault.begin();
+    for (const fault of both) {
+      field.lab.diary.note(`begins: ${fault.what}`);
+      await fault.begin();
+    }
     await Bun.sleep(faultMs[size]);
-    for (const fault of inTurn(both)) await fault.end();
+    for (const fault of inTurn(both)) {
+      field.lab.diary.note(`ends: ${fault.what}`);
+      await fault.end();
+    }
     await Bun.sleep(restMs[size]);
     await field.rested();
   }
