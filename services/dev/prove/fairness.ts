@@ -9,6 +9,7 @@ import { type Apart, standApart } from "./cores.ts";
 import { quantile, spread } from "./figures.ts";
 import { until } from "./ground.ts";
 import type { Lab, LabOptions } from "./lab.ts";
+import { type Lag, readLag, stallOf } from "./lag.ts";
 import {
   type NeighbourPhase,
   type Neighbours,
@@ -44,9 +45,12 @@ export async function judgeNeighbours(
     readonly factor?: number; // default 2
     /** So many log in over so long, while each attack lasts. */
     readonly newcomers?: { readonly count: number; readonly withinMs: number };
+    /** Of the neighbours' loop, 99 of 100 samples; not set: it is not told. */
+    readonly stallMsMax?: number;
   },
 ): Promise<void> {
   const { promise, settings = {}, rounds, attacks, factor = usualFactor, newcomers } = options;
+  const { stallMsMax } = options;
   const lab = await trial.lab({ edges: 2, settings, ...options.lab });
   const neighbours = await startNeighbours(lab);
   const apart = standApart(lab, neighbours.pid);
@@ -70,6 +74,11 @@ export async function judgeNeighbours(
       const note = `${controlMs.toFixed(1)} under the same attack on another node of that core; rounds ${each}, and ${first} when new; slowest ${slowest}`;
       const what = `neighbours' p99 under ${attack.what}`;
       trial.measure({ promise, what, atMost, measured: middle(own), unit: "ms", note });
+      if (stallMsMax !== undefined) {
+        const stall = `the neighbours' loop stood still, 99 of 100 samples below, under ${attack.what}`;
+        const stood = stallOf(...lagsOf(own));
+        trial.measure({ promise, what: stall, atMost: stallMsMax, measured: stood, unit: "ms" });
+      }
       if (newcomers !== undefined)
         judgeNewcomers(trial, { promise, factor, what: attack.what, own, other });
     }
@@ -91,6 +100,8 @@ interface Measured {
 interface Round extends PhaseFigures {
   /** Who logged in meanwhile. */
   readonly came: NeighbourPhase;
+  /** Of the neighbours' node, before and after. */
+  readonly lag: readonly [Lag, Lag];
 }
 
 const nobody: NeighbourPhase = { asked: 0, answered: 0, tookMs: [] };
@@ -106,9 +117,13 @@ async function inTurn(
     for (const edgeIndex of round % 2 === 0 ? [0, 1] : [1, 0]) {
       await attack.prepare?.(lab, edgeIndex);
       await neighbours.phase();
+      const before = await lagOf(lab);
       const coming = newcomers && neighbours.newcomers(newcomers.count, newcomers.withinMs);
       const [came = nobody] = await Promise.all([coming, attack.run(lab, edgeIndex)]);
-      phases[edgeIndex === 0 ? 0 : 1].push({ ...(await neighbours.phase()), came });
+      phases[edgeIndex === 0 ? 0 : 1].push({
+        ...(await neighbours.phase()),
+        ...{ came, lag: [before, await lagOf(lab)] },
+      });
       await attack.clear?.(lab);
       apart.place();
       await gone(lab);
@@ -139,6 +154,15 @@ function judgeNewcomers(
   const refused = [...seen.own, ...seen.other].map(({ came }) => came.asked - came.answered);
   const measured = refused.reduce((sum, each) => sum + each, 0);
   trial.measure({ promise, what: `newcomers refused under ${seen.what}`, exactly: 0, measured });
+}
+
+async function lagOf({ edges }: Lab): Promise<Lag> {
+  const [lag] = await readLag(edges.slice(0, 1));
+  return lag!; // there is such an edge
+}
+
+function lagsOf(rounds: readonly Round[]): [Lag[], Lag[]] {
+  return [rounds.map(({ lag }) => lag[0]), rounds.map(({ lag }) => lag[1])];
 }
 
 async function gone(lab: Lab): Promise<void> {
