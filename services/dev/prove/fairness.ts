@@ -28,6 +28,13 @@ export interface Attack {
   clear?(lab: Lab): Promise<void>;
 }
 
+/** So many log in over so long, while each attack lasts, the first so long after it has begun. */
+export interface Newcomers {
+  readonly count: number;
+  readonly withinMs: number;
+  readonly afterMs: number;
+}
+
 /** A timer of the kernel, and the turn of the loop that is just being taken. */
 const constantMs = 2;
 const usualFactor = 2;
@@ -43,8 +50,7 @@ export async function judgeNeighbours(
     readonly rounds: number;
     readonly attacks: readonly Attack[];
     readonly factor?: number; // default 2
-    /** So many log in over so long, while each attack lasts. */
-    readonly newcomers?: { readonly count: number; readonly withinMs: number };
+    readonly newcomers?: Newcomers;
     /** Of the neighbours' loop, 99 of 100 samples; not set: it is not told. */
     readonly stallMsMax?: number;
   },
@@ -94,7 +100,7 @@ interface Measured {
   readonly lab: Lab;
   readonly neighbours: Neighbours;
   readonly apart: Apart;
-  readonly newcomers?: { readonly count: number; readonly withinMs: number };
+  readonly newcomers?: Newcomers;
 }
 
 interface Round extends PhaseFigures {
@@ -118,7 +124,7 @@ async function inTurn(
       await attack.prepare?.(lab, edgeIndex);
       await neighbours.phase();
       const before = await lagOf(lab);
-      const coming = newcomers && neighbours.newcomers(newcomers.count, newcomers.withinMs);
+      const coming = newcomers && letCome(neighbours, newcomers);
       const [came = nobody] = await Promise.all([coming, attack.run(lab, edgeIndex)]);
       phases[edgeIndex === 0 ? 0 : 1].push({
         ...(await neighbours.phase()),
@@ -131,6 +137,11 @@ async function inTurn(
   }
   const [own, other] = phases;
   return { own, other };
+}
+
+async function letCome(neighbours: Neighbours, { count, withinMs, afterMs }: Newcomers) {
+  await Bun.sleep(afterMs);
+  return neighbours.newcomers(count, withinMs);
 }
 
 /** All rounds together: a round has too few of them for a p99. */

@@ -292,7 +292,7 @@ export const bugs: readonly Bug[] = [
     file: "services/edge/src/hub.ts",
     find: "else count[from]--;",
     replace: 'else if (from !== "unauthenticated" || to !== "draining") count[from]--;',
-    reds: ["strangers"],
+    reds: ["many-addresses", "strangers"],
     mayBreak: ["hostile-packets", "hostile-sockets", "limits-flood"],
   },
   {

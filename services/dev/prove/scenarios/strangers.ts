@@ -20,8 +20,11 @@ const settingsFor = (crowd: number) => ({
 const garbage = new Uint8Array(256).fill(0xff);
 /** Of each kind. */
 const crowds = { short: 300, long: 5000 };
-const attackMs = { short: 2000, long: 3000 };
-const newcomers = { short: 60, long: 200 };
+/** In the long form as long as a flood of connections has to last to be judged: see there. */
+const attackMs = { short: 2000, long: 10_000 };
+/** Not in its first moment, in which all that dial are taken at once. */
+const firstMs = 500;
+const newcomers = { short: 60, long: 400 };
 const rounds = 5;
 
 export const scenario: Scenario = {
@@ -85,7 +88,7 @@ async function comeInBeside(trial: Trial): Promise<void> {
   };
   await judgeNeighbours(trial, {
     ...{ promise, settings: settingsFor(crowd), attacks: [attack], rounds },
-    newcomers: { count: newcomers.long, withinMs: attackMs.long },
+    newcomers: { count: newcomers.long, withinMs: attackMs.long - firstMs, afterMs: firstMs },
   });
 }
 
