@@ -24,6 +24,8 @@ export interface Attack {
   prepare?(lab: Lab, edgeIndex: number): Promise<void>;
   /** Comes and goes; nothing of it is left when it resolves but what the node still ends. */
   run(lab: Lab, edgeIndex: number): Promise<void>;
+  /** It is told how long newcomers take, and nothing more: they stand in line with all others. */
+  readonly hasALine?: boolean;
   /** After they were measured: whatever is left goes, and every node is there again. */
   clear?(lab: Lab): Promise<void>;
 }
@@ -85,8 +87,7 @@ export async function judgeNeighbours(
         const stood = stallOf(...lagsOf(own));
         trial.measure({ promise, what: stall, atMost: stallMsMax, measured: stood, unit: "ms" });
       }
-      if (newcomers !== undefined)
-        judgeNewcomers(trial, { promise, factor, what: attack.what, own, other });
+      if (newcomers !== undefined) judgeNewcomers(trial, { promise, factor, attack, own, other });
     }
     const what = "neighbours' requests without an answer under these attacks";
     trial.measure({ promise, what, exactly: 0, measured: unanswered });
@@ -150,21 +151,22 @@ function judgeNewcomers(
   seen: {
     readonly promise: PromiseNumber;
     readonly factor: number;
-    readonly what: string;
+    readonly attack: Attack;
     readonly own: readonly Round[];
     readonly other: readonly Round[];
   },
 ): void {
   const { promise, factor } = seen;
+  const { what, hasALine = false } = seen.attack;
   const tookMs = (rounds: readonly Round[]) => rounds.flatMap(({ came }) => came.tookMs);
   const [own, other] = [tookMs(seen.own), tookMs(seen.other)];
-  const atMost = factor * quantile(other, 0.99) + constantMs;
+  const bound = hasALine ? {} : { atMost: factor * quantile(other, 0.99) + constantMs };
   const note = `${spread(own)}; ${spread(other)} under the same attack on another node of that core`;
-  const what = `newcomers' p99 until they are in under ${seen.what}`;
-  trial.measure({ promise, what, atMost, measured: quantile(own, 0.99), unit: "ms", note });
+  const p99 = { ...bound, measured: quantile(own, 0.99), unit: "ms", note };
+  trial.measure({ promise, what: `newcomers' p99 until they are in under ${what}`, ...p99 });
   const refused = [...seen.own, ...seen.other].map(({ came }) => came.asked - came.answered);
   const measured = refused.reduce((sum, each) => sum + each, 0);
-  trial.measure({ promise, what: `newcomers refused under ${seen.what}`, exactly: 0, measured });
+  trial.measure({ promise, what: `newcomers refused under ${what}`, exactly: 0, measured });
 }
 
 async function lagOf({ edges }: Lab): Promise<Lag> {

@@ -15,7 +15,7 @@ export interface Flood {
 }
 
 const greeting = { version: 1, codec: 1, platform: 9 } as const;
-const againMs = 100;
+const quicklyMs = 100;
 
 export function startFlood(options: {
   /** TCP and WebSocket, in turn. */
@@ -25,8 +25,10 @@ export function startFlood(options: {
   readonly localAddresses?: readonly string[];
   /** What each says behind its greeting; default: nothing. */
   readonly says?: Uint8Array;
+  /** Between an end and the next try, half as much more or less. */
+  readonly againMs?: number; // default 100
 }): Flood {
-  const { urls, sockets, localAddresses = [], says } = options;
+  const { urls, sockets, localAddresses = [], says, againMs = quicklyMs } = options;
   const open = new Set<Socket>();
   const told = { welcome: 0, tooMany: 0, later: 0 };
   let ended = 0;

@@ -6,6 +6,7 @@ import {
   isBehind,
   largeChunkBytes,
   packetsPerTurn,
+  strangersPerTurn,
 } from "./inflow.ts";
 import { createEdgeMetrics } from "./metrics.ts";
 import type { Peer } from "./peer.ts";
@@ -202,6 +203,53 @@ describe("createInflow", () => {
 
     expect(rig.readOn).toEqual(peers);
     expect(rig.inflow.paused).toBe(0);
+  });
+
+  test("a turn hears so many strangers, the others in the order in which they came", () => {
+    const rig = createRig();
+    const strangers = Array.from({ length: 2 * strangersPerTurn + 1 }, () => rig.connect("login"));
+    const known = rig.connect();
+
+    for (const stranger of strangers) rig.receive(stranger, 10, 1);
+    rig.receive(known, 10, 1);
+
+    const waiting = () => strangers.filter(({ isWaiting }) => isWaiting);
+    expect(waiting()).toEqual(strangers.slice(strangersPerTurn));
+    expect(known.isWaiting).toBe(false);
+    rig.turn();
+    expect(rig.readOn).toEqual(strangers.slice(strangersPerTurn, 2 * strangersPerTurn));
+    rig.turn();
+    expect(waiting()).toEqual([]);
+    expect(rig.inflow.paused).toBe(0);
+  });
+
+  test("as long as strangers wait nobody new goes ahead of them, and then a turn is a whole one", () => {
+    const rig = createRig();
+    const strangers = Array.from({ length: strangersPerTurn + 1 }, () => rig.connect("login"));
+    for (const stranger of strangers) rig.receive(stranger, 10);
+
+    const late = rig.connect("login");
+    rig.receive(late, 10);
+    expect(late.isWaiting).toBe(true);
+    rig.turn();
+    expect(rig.readOn).toEqual([...strangers.slice(strangersPerTurn), late]);
+    rig.turn(); // nobody waits any more
+    const next = Array.from({ length: strangersPerTurn + 1 }, () => rig.connect("login"));
+    for (const stranger of next) rig.receive(stranger, 10);
+
+    expect(next.filter(({ isWaiting }) => isWaiting)).toEqual(next.slice(strangersPerTurn));
+  });
+
+  test("strangers that have left take nobody's turn", () => {
+    const rig = createRig();
+    const strangers = Array.from({ length: 3 * strangersPerTurn }, () => rig.connect("login"));
+    for (const stranger of strangers) rig.receive(stranger, 10);
+
+    const leaving = strangers.slice(strangersPerTurn, 2 * strangersPerTurn);
+    for (const stranger of leaving) stranger.phase = { at: "closed" } as never;
+    rig.turn();
+
+    expect(rig.readOn).toEqual(strangers.slice(2 * strangersPerTurn));
   });
 
   test("nobody reads on for a peer that has closed meanwhile", async () => {

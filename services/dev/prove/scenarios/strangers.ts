@@ -70,15 +70,31 @@ async function comeIn({ lab, count, size, measure }: Trial): Promise<void> {
 
 async function comeInBeside(trial: Trial): Promise<void> {
   const crowd = trial.count(crowds);
+  await judgeNeighbours(trial, {
+    ...{ promise, settings: settingsFor(crowd), rounds },
+    attacks: [
+      garbageOf(crowd, { againMs: 1000, what: "come back after a second" }),
+      // More than the kit can do evenly: they come in bursts, and are heard in their order.
+      { ...garbageOf(crowd, { againMs: 100, what: "come back at once" }), hasALine: true },
+    ],
+    newcomers: { count: newcomers.long, withinMs: attackMs.long - firstMs, afterMs: firstMs },
+  });
+}
+
+function garbageOf(
+  crowd: number,
+  how: { readonly againMs: number; readonly what: string },
+): Attack {
   let idle: Flood | null = null;
-  const attack: Attack = {
-    what: `${crowd} idle strangers and ${crowd} that send garbage`,
+  return {
+    what: `${crowd} idle strangers and ${crowd} that send garbage and ${how.what}`,
     async prepare(lab, edge) {
       idle = await sitDown(lab, edge, crowd);
     },
     async run(lab, edge) {
       const { urls } = lab.edges[edge]!; // there are two
-      const loud = startFlood({ urls, sockets: crowd, says: garbage });
+      const { againMs } = how;
+      const loud = startFlood({ urls, sockets: crowd, says: garbage, againMs });
       await Bun.sleep(attackMs.long);
       await loud.stop();
     },
@@ -86,10 +102,6 @@ async function comeInBeside(trial: Trial): Promise<void> {
       await idle?.stop();
     },
   };
-  await judgeNeighbours(trial, {
-    ...{ promise, settings: settingsFor(crowd), attacks: [attack], rounds },
-    newcomers: { count: newcomers.long, withinMs: attackMs.long - firstMs, afterMs: firstMs },
-  });
 }
 
 /** Resolves when the node has them all. */

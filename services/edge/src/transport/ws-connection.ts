@@ -31,6 +31,8 @@ export interface WsShared<P> {
   /** Connections with packets to write at the end of this turn. */
   readonly flushLater: (connection: Flushable) => void;
   readonly lingering: Set<WsConnection<P>>;
+  /** More of its request is here. */
+  readonly asked: (connection: WsConnection<P>, chunk: Uint8Array) => void;
   /** What is said to a socket that ends before its upgrade; null: nothing. */
   readonly excuse: (farewell: Farewell, hasAsked: boolean) => Uint8Array | null;
 }
@@ -126,7 +128,9 @@ export class WsConnection<P> implements Connection, FrameTarget {
     while (this.unread !== null && !this.isPaused) {
       const [chunk] = this.unread;
       this.unread = this.unread.length > 1 ? this.unread.slice(1) : null;
-      if (chunk !== undefined) this.readChunk(chunk);
+      if (chunk === undefined) continue;
+      if (this.request === null) this.readChunk(chunk);
+      else this.shared.asked(this, chunk);
     }
     if (!this.isPaused && !this.isClosed) this.socket.resume();
   }
@@ -148,6 +152,29 @@ export class WsConnection<P> implements Connection, FrameTarget {
     const isHolding = this.assembly !== null || this.unread !== null;
     if (!this.isEnding && (wasHolding || isHolding)) this.released();
     events.ends(this.upgraded, chunk.length);
+  }
+
+  /** Bytes of its request, or, when it is paused, to be looked at when it has its turn. */
+  readRequest(chunk: Uint8Array): void {
+    const { peer } = this;
+    const { events, asked } = this.shared;
+    if (peer === null) {
+      asked(this, chunk); // it is turned away
+      return;
+    }
+    events.begins(peer, chunk.length);
+    if (this.isPaused) {
+      this.keep(chunk, true);
+      this.released();
+    } else asked(this, chunk);
+    events.ends(peer, chunk.length);
+  }
+
+  /** Frames that came in one piece with the end of its request, and were counted with it. */
+  readBehind(rest: Uint8Array): void {
+    if (this.isPaused) this.keep(rest, false);
+    else this.readChunk(rest);
+    if (!this.isEnding) this.released();
   }
 
   /** Its request is answered with this, and the caller ends it. */

@@ -56,6 +56,7 @@ export function createWsTransport<P>(options: WsOptions<P>): Transport {
     ...options,
     flushLater: createTurnFlush((error) => options.faults.failed("ws", error)),
     lingering: new Set(),
+    asked: (connection, chunk) => asking(connection, connection.request?.push(chunk) ?? null),
     excuse,
   };
   const open = new Set<WsConnection<P>>();
@@ -142,7 +143,7 @@ export function createWsTransport<P>(options: WsOptions<P>): Transport {
   function received({ data: connection }: WsSocket<P>, chunk: Uint8Array): void {
     if (!connection || connection.isEnding) return;
     if (connection.request === null) connection.read(chunk);
-    else asking(connection, connection.request.push(chunk));
+    else connection.readRequest(chunk);
   }
 
   function asking(connection: WsConnection<P>, head: RequestHead | HeadFault | null): void {
@@ -162,7 +163,7 @@ export function createWsTransport<P>(options: WsOptions<P>): Transport {
       connection.upgrade(encodeAccepted(verdict), verdict.userAgent);
       options.events.upgraded(peer, verdict.handshake);
       options.events.held(peer);
-      if (rest.length > 0 && !connection.isEnding) connection.read(rest);
+      if (rest.length > 0 && !connection.isEnding) connection.readBehind(rest);
     }
   }
 
