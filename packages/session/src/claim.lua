@@ -79,8 +79,9 @@ local function is_in(older, hash)
 end
 
 -- Ids that were cancelled when the one before them was used again, the last one first, each with
--- its expiry as told: `hash:expiry` joined by commas.
-local BESIDE_MAX = 4
+-- its expiry as told: `hash:expiry` joined by commas. Its client may have any of them, and calls of
+-- one moment that come late can be many: whoever is forgotten here cannot come back.
+local BESIDE_MAX = 16
 
 local function with_beside(beside, hash, exp)
   local list = { hash .. ':' .. text(exp) }

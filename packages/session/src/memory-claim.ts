@@ -31,7 +31,7 @@ import type {
 } from "./session.ts";
 
 const olderMax = 4;
-const besideMax = 4;
+const besideMax = 16; // as in claim.lua
 
 /** One call, on the account that its credential names. */
 interface Call {

@@ -115,7 +115,7 @@ export function createClaimJudge(views: Views) {
     const { current, expiresAtMs } = known;
     if (presented === known.previous && presented !== current) {
       const isNew = current !== secret;
-      if (isNew) known.beside = [[current, expiresAtMs] as const, ...known.beside].slice(0, 4);
+      if (isNew) known.beside = [[current, expiresAtMs] as const, ...known.beside].slice(0, 16);
     } else {
       const untilMs = presented === current ? expiresAtMs : views.toldUntil(presented, known);
       Object.assign(known, { previous: presented, previousExpiresAtMs: untilMs ?? 0, beside: [] });
