@@ -15,7 +15,8 @@ const promise = 9;
 const rate = 1;
 const burst = 60;
 const openMax = 500;
-const keysMax = { short: 1000, long: 100_000 };
+/** More than come by while the one that floods waits to be dialled again, or it is forgiven. */
+const keysMax = { short: 10_000, long: 100_000 };
 /** More than may be let in at once: the others dial on. */
 const flooders = 2 * burst;
 const flooder = "127.0.0.2";
@@ -62,7 +63,7 @@ export const scenario: Scenario = {
       localAddresses: [flooder],
     });
     const honest = comeAndGo(lab, honestAddresses[size]);
-    const strangers = count({ short: 20_000, long: 1_000_000 });
+    const strangers = count({ short: 40_000, long: 1_000_000 });
     const unserved = await passBy(lab.urls, strangers);
     const came = await honest.stop();
     await flood.stop();
