@@ -202,6 +202,21 @@ export function lossContract(open: Open): void {
     expect(connectionsOf(c.claim.displaced)).toEqual([connectionOf(resumed)]); // still the oldest
   });
 
+  test("an empty store takes back a session that a node holds twice once, whichever is first", async () => {
+    for (const isOlderFirst of [true, false]) {
+      const [before, after] = [await open(), await open()];
+      const a = await before.login("anna");
+      const b = await before.resume(a.claim.sessionId); // nobody tells the first
+      const both = isOlderFirst ? [a.holding, b.holding] : [b.holding, a.holding];
+
+      const verdicts = await after.registry.renew(both);
+
+      const told = ["takenOver", "held"] as const;
+      expect(verdicts).toEqual(isOlderFirst ? told : told.toReversed());
+      expect(await after.registry.renew([b.holding])).toEqual(["held"]);
+    }
+  });
+
   test("an empty store gives one place to the newest of two, whoever asks first", async () => {
     for (const isNewerFirst of [true, false]) {
       const [before, after] = [await open(), await open()];

@@ -3,6 +3,7 @@
  * never wait for anything, so each is atomic. It keeps the same rules as the Lua scripts, which
  * `agreement.test.ts` compares with it call by call.
  */
+
 import { checkIssue, checkPresented, checkSettings } from "./bounds.ts";
 import {
   createSecret,
@@ -12,6 +13,7 @@ import {
   parseToken,
   tagOf,
 } from "./identifiers.ts";
+import { keepLatest } from "./latest-holding.ts";
 import {
   type Account,
   bury,
@@ -77,10 +79,12 @@ export function createMemoryRegistry(options: {
     },
     async renew(holdings, isHeld = () => true) {
       const now = moment();
-      return holdings.map((holding, at) => {
+      const verdicts = holdings.map((holding, at) => {
         const account = open(holding.session.tag);
         return isHeld(at) ? renewInMemory({ account, holding, now, settings }) : null;
       });
+      keepLatest(holdings, verdicts);
+      return verdicts;
     },
     async leave({ session, seat }) {
       const account = accounts.get(session.tag);

@@ -3,6 +3,7 @@
  * is absent is put back, seat by seat, with all that its node knows. Never throws: a verdict that
  * could not be had is null.
  */
+import { keepLatest } from "./latest-holding.ts";
 import type { OnFault, ScriptRunner } from "./redis-registry.ts";
 import { list, text } from "./replies.ts";
 import type { Scripts } from "./scripts.ts";
@@ -53,7 +54,9 @@ export function createRenewal(options: {
     await each(absent, CLUSTER_SCRIPTS_IN_FLIGHT, async ({ at, holding }) => {
       answers[at] = isHeld(at) ? await restore(holding) : null;
     });
-    return answers as (Verdict | null)[]; // no "absent" is left: each was given another answer
+    const verdicts = answers as (Verdict | null)[]; // none is left absent
+    if (absent.length > 0) keepLatest(holdings, verdicts);
+    return verdicts;
   };
 
   /** One answer for each holding of the chunk, in order; none when Redis could not say. */
