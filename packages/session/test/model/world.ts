@@ -3,7 +3,6 @@
  * gets lost or comes late only when a step says so. Everything that happened stands in `trail`.
  */
 import { tagOf } from "../../src/identifiers.ts";
-import type { Seat } from "../../src/session.ts";
 import { Broken, demand } from "./broken.ts";
 import { createClients } from "./clients.ts";
 import { createJudge } from "./judge.ts";
@@ -19,7 +18,9 @@ import {
   type Peer,
 } from "./node.ts";
 import { callTimeoutMs, type ModelStore, modelSettings } from "./store.ts";
-import type { Seats } from "./views.ts";
+import { gone, type Seats } from "./views.ts";
+
+type LeaveCall = Extract<About, { readonly kind: "leave" | "end" }>;
 
 export type World = ReturnType<typeof createWorld>;
 
@@ -139,18 +140,20 @@ export function createWorld(store: ModelStore, options: { readonly nodes: number
     demand(isSpared, "a client was taken for the thief of its own session");
   }
 
-  /** A leave that was sent behind a call which was given up is for that call alone. */
-  function stillSeated(
-    { sid, seat }: { readonly sid: string; readonly seat: Seat | null },
-    before: Seats,
-    after: Seats,
-  ): void {
-    const isIn = (all: Seats) => [...all.values()].flat().some((one) => one.sid === sid);
-    if (seat === null || !isIn(before) || isIn(after)) return;
+  /**
+   * A leave that was sent behind a call which was given up is for that call alone. It may take a
+   * seat which that call got back after another connection had taken the session over, though the
+   * node is yet to hear of that: what its open connection holds is an older generation then.
+   */
+  function stillSeated({ sid, seat }: LeaveCall, before: Seats, after: Seats): void {
+    const taken = gone(before, after).find((one) => one.sid === sid);
+    if (seat === null || taken === undefined) return;
     for (const { peers, isUp } of nodes) {
       const phase = peers.get(seat.connection)?.phase;
-      const isOpen = isUp && phase?.at === "open" && phase.held.session.sid === sid;
-      demand(!isOpen, "a leave took the seat of an open connection");
+      if (!isUp || phase?.at !== "open") continue;
+      const { session } = phase.held;
+      const isHeld = session.sid === sid && session.generation >= taken.generation;
+      demand(!isHeld, "a leave took the seat of an open connection");
     }
   }
 
