@@ -6,16 +6,13 @@ import type { Holding, Verdict } from "./session.ts";
  * taken over. Changes `verdicts`, one for each holding.
  */
 export function keepLatest(holdings: readonly Holding[], verdicts: (Verdict | null)[]): void {
-  const latest = new Map<string, number>(); // places by session
+  const latest = new Map<string, number>(); // generations by session
   for (const [at, { session }] of holdings.entries()) {
     if (verdicts[at] !== "held") continue;
-    const before = latest.get(session.sid);
-    const known = before === undefined ? undefined : holdings[before]?.session.generation;
-    if (before !== undefined && known !== undefined) {
-      if (session.generation < known) verdicts[at] = "takenOver";
-      if (session.generation > known) verdicts[before] = "takenOver";
-      if (session.generation <= known) continue;
-    }
-    latest.set(session.sid, at);
+    latest.set(session.sid, Math.max(session.generation, latest.get(session.sid) ?? 0));
+  }
+  for (const [at, { session }] of holdings.entries()) {
+    if (verdicts[at] !== "held") continue;
+    if (session.generation < (latest.get(session.sid) ?? 0)) verdicts[at] = "takenOver";
   }
 }

@@ -3,7 +3,6 @@
  * never wait for anything, so each is atomic. It keeps the same rules as the Lua scripts, which
  * `agreement.test.ts` compares with it call by call.
  */
-
 import { checkIssue, checkPresented, checkSettings } from "./bounds.ts";
 import {
   createSecret,
