@@ -105,6 +105,7 @@ export function createEdge(options: EdgeOptions): Edge {
     outboundBytes: () => budget.nodeBytes,
     bodyBytes: () => node.bodyBytes,
     inboundPaused: () => node.inflow.paused,
+    strangersWaiting: () => node.inflow.strangersWaiting,
     inflating: () => node.inflating.size,
     topics: () => node.pushes.topics.size,
     topicMemberships: () => node.pushes.memberships,

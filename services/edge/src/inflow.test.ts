@@ -215,11 +215,14 @@ describe("createInflow", () => {
 
     const waiting = () => strangers.filter(({ isWaiting }) => isWaiting);
     expect(waiting()).toEqual(strangers.slice(strangersPerTurn));
+    expect(rig.inflow.strangersWaiting).toBe(strangersPerTurn + 1);
     expect(known.isWaiting).toBe(false);
     rig.turn();
     expect(rig.readOn).toEqual(strangers.slice(strangersPerTurn, 2 * strangersPerTurn));
+    expect(rig.inflow.strangersWaiting).toBe(1);
     rig.turn();
     expect(waiting()).toEqual([]);
+    expect(rig.inflow.strangersWaiting).toBe(0);
     expect(rig.inflow.paused).toBe(0);
   });
 

@@ -26,6 +26,8 @@ export interface Inflow {
   tick(nowMs: number): void;
   /** Those whose buckets are empty. */
   readonly paused: number;
+  /** Strangers who said something, and have not had their turn. */
+  readonly strangersWaiting: number;
 }
 
 export type InflowSettings = Pick<
@@ -107,6 +109,9 @@ export function createInflow(options: {
     tick: (nowMs) => pauses.tick(nowMs),
     get paused() {
       return pauses.size;
+    },
+    get strangersWaiting() {
+      return strangers.size;
     },
   };
 

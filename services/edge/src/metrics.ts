@@ -42,6 +42,7 @@ export interface EdgeReadings extends FenceReadings {
   readonly outboundBytes: () => number;
   readonly bodyBytes: () => number;
   readonly inboundPaused: () => number;
+  readonly strangersWaiting: () => number;
   readonly inflating: () => number;
   readonly topics: () => number;
   readonly topicMemberships: () => number;
@@ -335,6 +336,7 @@ function watch(metrics: Metrics, readings: EdgeReadings): void {
   gauge("body_memory_bytes", "Bodies being assembled or awaiting an answer", readings.bodyBytes);
   gauge("inflating", "Large bodies being inflated, or waiting for it", readings.inflating);
   gauge("inbound_paused", "Connections not read now, as over their limit", readings.inboundPaused);
+  gauge("strangers_waiting", "Not logged in, and waiting to be heard", readings.strangersWaiting);
   gauge("topics", "Topics with a member on this node", readings.topics);
   gauge("topic_memberships", "Connections in topics, of all topics", readings.topicMemberships);
   gauge("pushes_waiting", "Pushes held back for slow clients or by a pace", readings.pushesWaiting);
