@@ -60,7 +60,7 @@ export async function judgeNeighbours(
   const { promise, settings = {}, rounds, attacks, factor = usualFactor, newcomers } = options;
   const { stallMsMax } = options;
   const lab = await trial.lab({ edges: 2, settings, ...options.lab });
-  const neighbours = await startNeighbours(lab);
+  await using neighbours = await startNeighbours(lab);
   const apart = standApart(lab, neighbours.pid);
   try {
     await neighbours.phase();
@@ -93,7 +93,6 @@ export async function judgeNeighbours(
     trial.measure({ promise, what, exactly: 0, measured: unanswered });
   } finally {
     apart.restore();
-    await neighbours.stop();
   }
 }
 

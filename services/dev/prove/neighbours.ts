@@ -31,7 +31,7 @@ export interface PhaseFigures {
   readonly slowestMs: number;
 }
 
-export interface Neighbours {
+export interface Neighbours extends AsyncDisposable {
   /** Of their process. */
   readonly pid: number;
   /** How it went since the last call; never about nothing. */
@@ -41,6 +41,7 @@ export interface Neighbours {
    * at once. Not while a phase is asked for.
    */
   newcomers(count: number, withinMs: number): Promise<NeighbourPhase>;
+  /** Once more, or after they have ended, it does nothing. */
   stop(): Promise<void>;
 }
 
@@ -71,9 +72,21 @@ export async function startNeighbours(lab: Lab, edgeIndex = 0): Promise<Neighbou
         return [url, await lab.issue(`${prefix}-${index}`, newcomersOfAnAccount)] as const;
       }),
     );
-  await ask({ kind: "begin", tokens: await issue(urls.length, "neighbour") });
+  const stop = async () => {
+    const isRunning = child.exitCode === null && child.signalCode === null;
+    if (isRunning) child.send({ kind: "end" } satisfies NeighbourOrder);
+    await child.exited;
+  };
+  try {
+    await ask({ kind: "begin", tokens: await issue(urls.length, "neighbour") });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 
   return {
+    stop,
+    [Symbol.asyncDispose]: stop,
     pid: child.pid,
     async phase() {
       let told = await ask({ kind: "phase" });
@@ -92,10 +105,6 @@ export async function startNeighbours(lab: Lab, edgeIndex = 0): Promise<Neighbou
     async newcomers(count, withinMs) {
       const tokens = await issue(count, "newcomer");
       return ask({ kind: "newcomers", tokens, everyMs: withinMs / count });
-    },
-    async stop() {
-      child.send({ kind: "end" } satisfies NeighbourOrder);
-      await child.exited;
     },
   };
 }

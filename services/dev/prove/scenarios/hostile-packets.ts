@@ -46,7 +46,7 @@ export const scenario: Scenario = {
     const { measure, count, log } = trial;
     const lab = await trial.lab({ edges: 1, settings: { EDGE_UNAUTHENTICATED_MAX: "2000" } });
     const watched = await watch(lab);
-    const neighbours = await startNeighbours(lab);
+    await using neighbours = await startNeighbours(lab);
     const offenders = count({ short: 2_500, long: 150_000 });
 
     await attack(lab, trial, "warm-up", Math.ceil(offenders / 5));

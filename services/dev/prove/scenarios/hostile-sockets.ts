@@ -113,7 +113,7 @@ export const scenario: Scenario = {
     const settings = { ...room, ...(isShort ? quick : {}) };
     const lab = await trial.lab({ edges: 1, settings });
     const site = siteOf(lab, 0, isShort);
-    const neighbours = await startNeighbours(lab);
+    await using neighbours = await startNeighbours(lab);
     await neighbours.phase();
     const quiet = await logInHonestly(lab, honest[trial.size], calmMs);
     const calm = await neighbours.phase();

@@ -86,7 +86,7 @@ async function floodNode(trial: Trial): Promise<void> {
     EDGE_HANDSHAKE_TIMEOUT_MS: "60000",
   };
   const ground = await lab({ edges: 1, settings });
-  const neighbours = await startNeighbours(ground);
+  await using neighbours = await startNeighbours(ground);
   await Bun.sleep(1000);
   const calm = await neighbours.phase();
   const sockets = count({ short: 1500, long: 15_000 });
@@ -113,7 +113,6 @@ async function floodNode(trial: Trial): Promise<void> {
   const bound = size === "long" ? 1_000 : 5_000; // a busy machine takes its time to end them all
   measure({ promise, what: again, atMost: bound, measured: recoveredMs, unit: "ms" });
   log(told);
-  await neighbours.stop();
 }
 
 interface Seen {

@@ -91,7 +91,7 @@ async function storm(trial: Trial, { name, dead, isAsSet = false }: Wave): Promi
   });
   const victims = ground.edges.slice(0, dead);
   const others = dead === 3 ? victims : ground.edges.slice(dead);
-  const neighbours = dead === 3 ? null : await startNeighbours(ground, dead);
+  await using neighbours = dead === 3 ? null : await startNeighbours(ground, dead);
   const first = await readLag(others);
   const clients = trial.count({ short: 1500, long: 10_000 });
   const crowd = await gatherCrowd(ground, victims, others, clients);

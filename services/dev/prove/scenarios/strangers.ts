@@ -50,7 +50,7 @@ export const scenario: Scenario = {
 async function comeIn({ lab, count, size, measure }: Trial): Promise<void> {
   const crowd = count(crowds);
   const ground = await lab({ edges: 1, settings: settingsFor(crowd) });
-  const neighbours = await startNeighbours(ground);
+  await using neighbours = await startNeighbours(ground);
   const idle = await sitDown(ground, 0, crowd);
   const loud = startFlood({ urls: ground.urls, sockets: crowd, says: garbage });
   const came = await neighbours.newcomers(newcomers[size], attackMs[size]);
