@@ -1,23 +1,11 @@
 import { describe, expect, test } from "bun:test";
+import { createFakeSocket } from "../../test/support/fake-socket.ts";
 import { Outbox, unframed } from "./outbox.ts";
 import type { OutboundBudget } from "./transport.ts";
 import { Opening, writeFrameHead } from "./ws-frame.ts";
 
 function createBudget(): OutboundBudget {
   return { connectionBytesMax: 1e9, connectionPacketsMax: 1e6, nodeBytesMax: 1e9, nodeBytes: 0 };
-}
-
-/** A socket that takes so many bytes and then no more, until it is given room again. */
-function createFakeSocket(roomBytes: number) {
-  const socket = { roomBytes, taken: [] as number[], writes: 0 };
-  const write = (bytes: Uint8Array): number => {
-    const part = bytes.subarray(0, socket.roomBytes);
-    socket.taken.push(...part);
-    socket.roomBytes -= part.length;
-    socket.writes++;
-    return part.length;
-  };
-  return { socket, write };
 }
 
 describe("Outbox of frames", () => {

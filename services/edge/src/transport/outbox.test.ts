@@ -1,23 +1,11 @@
 import { describe, expect, test } from "bun:test";
+import { createFakeSocket } from "../../test/support/fake-socket.ts";
 import { Outbox } from "./outbox.ts";
 import type { OutboundBudget } from "./transport.ts";
 
 function createBudget(bounds: Partial<OutboundBudget> = {}): OutboundBudget {
   const defaults = { connectionBytesMax: 100, connectionPacketsMax: 10, nodeBytesMax: 1000 };
   return { ...defaults, nodeBytes: 0, ...bounds };
-}
-
-/** A socket that takes so many bytes and then no more, until it is given room again. */
-function createFakeSocket(roomBytes: number) {
-  const socket = { roomBytes, taken: [] as number[], writes: 0 };
-  const write = (bytes: Uint8Array): number => {
-    const part = bytes.subarray(0, socket.roomBytes);
-    socket.taken.push(...part);
-    socket.roomBytes -= part.length;
-    socket.writes++;
-    return part.length;
-  };
-  return { socket, write };
 }
 
 describe("Outbox", () => {
