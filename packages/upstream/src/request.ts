@@ -32,6 +32,15 @@ export interface UpstreamRequest {
   readonly identity: Readonly<Record<string, string>>;
 }
 
+/**
+ * By how much it came after its deadline, in milliseconds, by the clocks of the edge and of this
+ * machine; below zero: it came in time. Throws HeaderError for what is no number.
+ */
+export function overdueMs({ headers }: Msg): number {
+  const never = Number.MAX_SAFE_INTEGER;
+  return Date.now() - (headers ? readNumber(headers, "Holdfast-Deadline", never) : never);
+}
+
 /** Throws HeaderError for a message that no edge has sent. */
 export function readRequest(message: Msg, signal: AbortSignal): UpstreamRequest {
   const { headers } = message;

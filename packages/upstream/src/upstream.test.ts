@@ -152,6 +152,32 @@ describe("createUpstream", () => {
     expect(faults).toEqual(["late"]);
   });
 
+  test("request that comes later than clocks may differ is not handled", async () => {
+    const handled: string[] = [];
+    const answers = await at(1_800_000_000_000, async (nowMs) => {
+      await start(async ({ body }) => void handled.push(new TextDecoder().decode(body)), {
+        clockSkewMaxMs: 250,
+      });
+      const deadlines = { inside: nowMs - 250, outside: nowMs - 251, none: null };
+      const all = Object.entries(deadlines).map(([body, deadlineMs]) =>
+        ask({ body, deadlineMs }, 300).catch((error: Error) => error.message),
+      );
+      return Promise.all(all);
+    });
+
+    expect(handled).toEqual(["inside", "none"]);
+    expect(answers.map((one) => typeof one)).toEqual(["object", "string", "object"]);
+    expect(faults).toEqual(["late"]);
+  });
+
+  test("without a word on clocks none is trusted: a request of long ago is handled", async () => {
+    await start(async ({ body }) => body);
+
+    const answer = await ask({ body: "old", deadlineMs: 1 });
+
+    expect(answer.body).toBe("old");
+  });
+
   test("stop finishes what is in flight, and takes nothing new", async () => {
     const gate = Promise.withResolvers<void>();
     const began = Promise.withResolvers<void>();
@@ -224,6 +250,12 @@ describe("createUpstream", () => {
     expect(message).toStartWith(`Cannot answer command ${command}`);
   });
 
+  test.each([-1, Number.NaN])("clocks cannot differ by %p ms", async (clockSkewMaxMs) => {
+    const made = createUpstream({ nats: { servers: server.url }, clockSkewMaxMs });
+
+    expect(await made.then(String, (error: Error) => error.message)).toContain("0 or more");
+  });
+
   test("NATS that is not there is said at once", async () => {
     const made = createUpstream({ nats: { servers: "127.0.0.1:1", reconnect: false } });
 
@@ -261,6 +293,14 @@ interface Asked {
   readonly body?: string;
   readonly seat?: string;
   readonly timeoutMs?: number;
+  /** Null: the header is not there. */
+  readonly deadlineMs?: number | null;
+}
+
+/** By a clock that stands still. */
+async function at<Result>(nowMs: number, act: (nowMs: number) => Promise<Result>) {
+  setSystemTime(nowMs);
+  return await act(nowMs).finally(() => setSystemTime());
 }
 
 async function ask(asked: Asked, timeout = 5000): Promise<Answer> {
@@ -274,7 +314,7 @@ async function ask(asked: Asked, timeout = 5000): Promise<Answer> {
   };
 }
 
-function headersOf({ seat = "node-1/a", timeoutMs = 5000 }: Asked = {}) {
+function headersOf({ seat = "node-1/a", timeoutMs = 5000, deadlineMs = null }: Asked = {}) {
   const headers = createHeaders();
   const fields = {
     ...{ Account: "konto%20%C3%84", Tag: "tag", Session: "sid", Generation: "1700000000000000" },
@@ -283,5 +323,6 @@ function headersOf({ seat = "node-1/a", timeoutMs = 5000 }: Asked = {}) {
     ...{ Metadata: "trace=1%262", Identity: "plan=gold" },
   };
   for (const [name, value] of Object.entries(fields)) headers.set(`Holdfast-${name}`, value);
+  if (deadlineMs !== null) headers.set("Holdfast-Deadline", String(deadlineMs));
   return headers;
 }

@@ -22,6 +22,12 @@ export interface UpstreamOptions {
   readonly concurrency?: number;
   /** Requests that wait for their turn; more are answered 7 / 503. Default: 4096. */
   readonly waitingMax?: number;
+  /**
+   * By how many milliseconds the clocks of the edges and of this machine differ at most. A request
+   * that comes later than that after its deadline is not handled: its client has been told 408 or
+   * 503, perhaps long ago. Default: not set, and no clock is trusted.
+   */
+  readonly clockSkewMaxMs?: number;
   /** How long `stop` waits for handlers. Default: 10 s. */
   readonly stopTimeoutMs?: number;
   /** Called for everything that went wrong and nobody else was told of. MUST NOT throw. */
@@ -49,12 +55,17 @@ export async function createUpstream(options: UpstreamOptions): Promise<Upstream
   const numbers = Object.keys(commands).map(Number);
   const wrong = numbers.find((command) => !isCommand(command));
   if (wrong !== undefined) throw new RangeError(`Cannot answer command ${wrong}: 4 to 255`);
+  const { clockSkewMaxMs = null } = options;
+  if (clockSkewMaxMs !== null && !(clockSkewMaxMs >= 0)) {
+    throw new RangeError(`Cannot allow for clocks that differ by ${clockSkewMaxMs} ms: 0 or more`);
+  }
   const isOurs = !isConnection(options.nats);
   const client = isConnection(options.nats) ? options.nats : await dial(options.nats);
   const line = watchLine(client, onFault);
   const worker = createWorker({
     concurrency: options.concurrency ?? concurrencyDefault,
     waitingMax: options.waitingMax ?? waitingMaxDefault,
+    clockSkewMaxMs,
     onFault,
   });
   const events = createEvents({ client, prefix, onFault });

@@ -12,7 +12,7 @@ import {
   unavailable,
   writeReply,
 } from "./reply.ts";
-import { readRequest, type UpstreamRequest } from "./request.ts";
+import { overdueMs, readRequest, type UpstreamRequest } from "./request.ts";
 
 /** undefined: success, without a body. */
 export type CommandHandler = (
@@ -21,7 +21,8 @@ export type CommandHandler = (
 
 /**
  * request: a message that no edge has sent. handler: it threw. reply: what it answered is none, or
- * more than NATS carries. overload: too many wait. late: it was answered after its deadline.
+ * more than NATS carries. overload: too many wait. late: it came, had its turn or was answered
+ * after its deadline.
  */
 export type WorkFault = "request" | "handler" | "reply" | "overload" | "late";
 
@@ -43,9 +44,11 @@ interface Job {
 export function createWorker(options: {
   readonly concurrency: number;
   readonly waitingMax: number;
+  /** Null: clocks are not trusted. */
+  readonly clockSkewMaxMs: number | null;
   readonly onFault: (fault: WorkFault, error: unknown) => void;
 }): Worker {
-  const { concurrency, waitingMax, onFault } = options;
+  const { concurrency, waitingMax, clockSkewMaxMs, onFault } = options;
   const running = new Set<Job>();
   const waiting: Job[] = [];
   let idle: (() => void) | null = null;
@@ -63,6 +66,10 @@ export function createWorker(options: {
     const aborter = new AbortController();
     try {
       const request = readRequest(message, aborter.signal);
+      if (clockSkewMaxMs !== null && overdueMs(message) > clockSkewMaxMs) {
+        onFault("late", new Error(`A request of command ${request.command} came too late`));
+        return;
+      }
       const job = { message, handler, request, aborter, isDone: false };
       if (running.size < concurrency) void run(job);
       else if (waiting.length < waitingMax) waiting.push(job);
