@@ -64,6 +64,8 @@ export interface Executed {
   readonly twice: number;
   /** After their clients had been told that the service is not available. */
   readonly late: number;
+  /** They came after their deadline, and were dropped. */
+  readonly dropped: number;
 }
 
 const business = 210; // not one that an edge answers by itself
@@ -80,7 +82,7 @@ interface Returner {
 
 export async function gather(lab: Lab, options: CrowdOptions): Promise<Crowd> {
   const ledger = createLedger();
-  const upstream = await startUpstream(lab, ledger.execute);
+  const upstream = await startUpstream(lab, ledger);
   const { prefix, loginsPerSecond } = options;
   const standing = await enterAll(lab, `${prefix}-stands`, options.connections);
   const returners = await prepare(lab, `${prefix}-returns`, options.returners);
@@ -307,7 +309,7 @@ async function issueSpares(
   return spares;
 }
 
-function startUpstream(lab: Lab, execute: (body: Uint8Array) => void): Promise<Upstream> {
+function startUpstream(lab: Lab, { execute, dropped }: Ledger): Promise<Upstream> {
   const servers = lab.servers.nats.map(({ host, port }) => `${host}:${port}`);
   const answer = async ({ body }: { readonly body: Uint8Array }) => {
     execute(body);
@@ -316,6 +318,8 @@ function startUpstream(lab: Lab, execute: (body: Uint8Array) => void): Promise<U
   return createUpstream({
     nats: { servers, maxReconnectAttempts: -1, reconnectTimeWait: 200, pingInterval: 2000 },
     commands: { [business]: answer },
+    clockSkewMaxMs: 0, // it is one machine
+    onFault: (fault) => void (fault === "late" && dropped()),
   });
 }
 
@@ -324,6 +328,7 @@ interface Ledger {
   next(): Uint8Array;
   execute(body: Uint8Array): void;
   refused(body: Uint8Array): void;
+  dropped(): void;
   told(): Executed;
 }
 
@@ -331,6 +336,7 @@ function createLedger(): Ledger {
   const executions: number[] = []; // how often, by number
   const refusals = new Set<number>();
   let late = 0;
+  let dropped = 0;
   const numberOf = (body: Uint8Array) => new DataView(body.buffer, body.byteOffset).getUint32(0);
   return {
     next() {
@@ -345,10 +351,11 @@ function createLedger(): Ledger {
       if (refusals.has(number)) late++;
     },
     refused: (body) => void refusals.add(numberOf(body)),
+    dropped: () => void dropped++,
     told: () => ({
       all: executions.filter((count) => count > 0).length,
       twice: executions.filter((count) => count > 1).length,
-      late,
+      ...{ late, dropped },
     }),
   };
 }

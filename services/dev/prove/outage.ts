@@ -15,8 +15,6 @@ export interface Outage {
   readonly sessions: "kept" | "lost";
   /** A replica takes over meanwhile, and tokens of before are refused for good. */
   readonly isFailover?: boolean;
-  /** What was written before it was noticed waits somewhere, and arrives when all is well again. */
-  readonly holdsRequests?: boolean;
   begin(): unknown;
   /** Resolves when the dependency itself answers again. */
   end(): unknown;
@@ -83,7 +81,7 @@ export async function measureOutage(trial: Trial, lab: Lab, outage: Outage): Pro
   const during = within(crowd.seen, beganMs, endedMs);
   experience(outage, { before, during }, say);
   if (outage.of === "redis") tails({ before, during }, say, trial.size === "long");
-  tellOfExecuted(outage, crowd, say);
+  tellOfExecuted(crowd, say);
   for (const { who, seen, allowed } of outage.others ?? []) {
     const during = seen.filter(({ startedMs: at }) => at >= beganMs && at < endedMs);
     tellOf(say, who, { during, allowed, atMost: bounds.answerMs });
@@ -156,12 +154,12 @@ function tail(timed: readonly Timed[]): number {
   return quantile(tailsMs, 0.5);
 }
 
-function tellOfExecuted({ holdsRequests }: Outage, crowd: Crowd, say: Say): void {
-  const { all, twice, late } = crowd.executed();
-  const note = `${all.toLocaleString("en")} requests executed`;
+function tellOfExecuted(crowd: Crowd, say: Say): void {
+  const { all, twice, late, dropped } = crowd.executed();
+  const note = `${all.toLocaleString("en")} requests executed, ${dropped} dropped as too late`;
   say({ what: "requests that an upstream executed twice", exactly: 0, measured: twice, note });
   const what = "... or after their clients were told 503";
-  say({ what, ...(holdsRequests === true ? {} : { exactly: 0 }), measured: late, note });
+  say({ what, exactly: 0, measured: late, note });
 }
 
 function tellOf(

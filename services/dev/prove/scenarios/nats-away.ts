@@ -12,7 +12,7 @@ import type { Scenario, Trial } from "../scenario.ts";
 import { startTokenService, type TokenService } from "../token-service.ts";
 import type { Visit } from "../visit.ts";
 
-interface Case extends Pick<Outage, "name" | "holdsRequests"> {
+interface Case extends Pick<Outage, "name"> {
   readonly isLongOnly?: boolean;
   readonly options?: LabOptions;
   begin(lab: Lab): unknown;
@@ -28,12 +28,12 @@ const cases: readonly Case[] = [
     end: ({ servers: { nats } }) => nats[0]?.restart(),
   },
   {
-    ...{ name: "NATS standing still", isLongOnly: true, holdsRequests: true },
+    ...{ name: "NATS standing still", isLongOnly: true },
     begin: ({ servers: { nats } }) => nats[0]?.signal("SIGSTOP"),
     end: ({ servers: { nats } }) => nats[0]?.signal("SIGCONT"),
   },
   {
-    ...{ name: "NATS cut off without a word", isLongOnly: true, holdsRequests: true },
+    ...{ name: "NATS cut off without a word", isLongOnly: true },
     options: { isLinked: true },
     begin: ({ edges }) => edges.forEach(({ natsLink }) => void natsLink?.silence()),
     end: ({ edges }) => edges.forEach(({ natsLink }) => void natsLink?.heal()),
@@ -98,14 +98,14 @@ export const scenario: Scenario = {
   shows: "NATS may go for 30 s, however it goes: requests are refused in time, logins go on",
   async run(trial) {
     for (const one of [...cases, await slow()]) {
-      const { name, isLongOnly, options = {}, holdsRequests = false, begin, end: heal } = one;
+      const { name, isLongOnly, options = {}, begin, end: heal } = one;
       if (isLongOnly && trial.size === "short") continue;
       const lab = await trial.lab(options);
       const tokens = await startTokenService(lab);
       const displacing: Promise<number>[] = [];
       const ending: Promise<number>[] = [];
       const outage: Outage = {
-        ...{ of: "nats", name, sessions: "kept", holdsRequests },
+        ...{ of: "nats", name, sessions: "kept" },
         async begin() {
           const older = await enterEach(lab, "pair");
           const [told, untold] = [await enterEach(lab, "told"), await enterEach(lab, "untold")];
